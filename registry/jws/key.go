@@ -133,14 +133,29 @@ func newEd25519(b []byte) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, invalid("not a point of the Ed25519 curve")
 	}
-	// SetBytes takes y ≥ p and a sign on x = 0, as the standard library's verification does.
-	if !bytes.Equal(p.Bytes(), b) {
-		return PublicKey{}, invalid("not the canonical encoding of its Ed25519 point")
+	// SetBytes takes y ≥ p, as the standard library's verification does. It also takes a sign on x = 0, but
+	// the points with that x are of order 1 and 2, and fall to the next check.
+	if !belowFieldPrime(b) {
+		return PublicKey{}, invalid("not the canonical encoding of its Ed25519 point: y is not below 2^255-19")
 	}
 	if p.Equal(edwards25519.NewIdentityPoint()) == 1 || !inPrimeOrderSubgroup(p) {
 		return PublicKey{}, invalid("an Ed25519 point of small or mixed order, expected one of the prime-order subgroup")
 	}
 	return PublicKey{text: multikey(codecEd25519, b), alg: Ed25519, ed: bytes.Clone(b)}, nil
+}
+
+// belowFieldPrime reports whether y, little-endian with the sign of x in its top bit, is below 2^255-19.
+// It is asked instead of encoding the point again, which costs a field inversion.
+func belowFieldPrime(b []byte) bool {
+	if b[31]&0x7f != 0x7f || b[0] < 0xed {
+		return true
+	}
+	for _, c := range b[1:31] {
+		if c != 0xff {
+			return true
+		}
+	}
+	return false
 }
 
 // inPrimeOrderSubgroup reports whether ℓP is the identity, ℓ being the order of the base point.
@@ -159,10 +174,15 @@ func newP256(b []byte) (PublicKey, error) {
 	if x == nil {
 		return PublicKey{}, invalid("not a point of P-256")
 	}
-	return PublicKey{
-		text: multikey(codecP256, b), alg: ES256,
-		p256: &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y},
-	}, nil
+	point := make([]byte, 65)
+	point[0] = 4
+	x.FillBytes(point[1:33])
+	y.FillBytes(point[33:])
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return PublicKey{}, invalid("not a point of P-256")
+	}
+	return PublicKey{text: multikey(codecP256, b), alg: ES256, p256: key}, nil
 }
 
 func multikey(codec string, key []byte) Multikey {
