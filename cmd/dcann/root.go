@@ -1,0 +1,54 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const defaultRegistry = "http://127.0.0.1:7400"
+
+// newRootCommand builds the tree of commands for one run. To add a family of commands: a file with
+// newXCommand(*app) *cobra.Command, and a line in the list below. A command returns errors, writes what
+// was asked for to a.stdout by a.show, and everything else to a.stderr by a.say.
+func newRootCommand(a *app) *cobra.Command {
+	root := group("dcann", "data passports: a registry that people own their entries in",
+		`dcann runs a registry of data passports, and is the tool of those who use one.
+
+A data passport is an identifier that a person owns. It says in which vaults the
+person's data lives and which keys sign the person's permissions.
+
+Start with "dcann demo": it runs a registry on this machine and tells the whole story.`)
+	root.Example = `  dcann demo                                   see everything happen, with the curl commands
+  dcann serve --dev --country xz --data ./d    run a registry to try things on
+  dcann key new --out alice.pem                make a key
+  dcann passport create --rotation alice.pem   own a passport
+  dcann resolve did:dcann:xz:b…                look one up`
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetIn(a.stdin)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%v: see %s --help", err, c.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.registry, "registry", defaultRegistry, "base URL of the registry to talk to (DCANN_REGISTRY)")
+	flags.StringVarP(&a.output, "output", "o", "text", "text for people, json for programs (DCANN_OUTPUT)")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		for _, name := range []string{"registry", "output"} {
+			if err := a.fromEnv(c.Flags().Lookup(name)); err != nil {
+				return err
+			}
+		}
+		if a.output != "text" && a.output != "json" {
+			return usagef("--output %q: expected text or json", a.output)
+		}
+		return nil
+	}
+	for _, newCommand := range []func(*app) *cobra.Command{
+		newVersionCommand,
+		newKeyCommand,
+	} {
+		root.AddCommand(newCommand(a))
+	}
+	root.InitDefaultCompletionCmd()
+	return root
+}
