@@ -65,8 +65,10 @@ func scanJSON(data []byte) (at int, what string) {
 			}
 		case '}', ']':
 			depth--
-		case 'n': // of the three literals only null has one
-			return i, "null, expected a value; leave the member out instead"
+		case 'n':
+			if bytes.HasPrefix(data[i:], []byte("null")) {
+				return i, "null, expected a value; leave the member out instead"
+			}
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			start := i
 			for i+1 < len(data) && numberByte(data[i+1]) {

@@ -106,7 +106,9 @@ func NewPublicKey(key crypto.PublicKey) (PublicKey, error) {
 	case ed25519.PublicKey:
 		k, err = newEd25519(key)
 	case *ecdsa.PublicKey:
-		if key == nil || key.Curve != elliptic.P256() {
+		// Bytes panics on a key without coordinates.
+		//lint:ignore SA1019 they are only compared with nil
+		if key == nil || key.Curve != elliptic.P256() || key.X == nil || key.Y == nil {
 			return PublicKey{}, invalid("ECDSA key: expected one on P-256")
 		}
 		// Bytes refuses a point that is not on the curve.

@@ -110,7 +110,7 @@ func TestMultikeyForm(t *testing.T) {
 
 	for name, c := range map[string]struct{ text, message string }{
 		"empty":                 {"", "Multikey"},
-		"z alone":               {"z", "multicodec"},
+		"z alone":               {"z", "base58btc"},
 		"one byte":              {"z5", "multicodec"},
 		"no multibase":          {good[1:], "Multikey"},
 		"upper-case multibase":  {"Z" + good[1:], "Multikey"},
@@ -131,7 +131,7 @@ func TestMultikeyForm(t *testing.T) {
 		"P-384's codec":         {encodeKey(t, b58, multicodec.P384Pub, compressed), "multicodec"},
 		"Ed25519's secret":      {encodeKey(t, b58, multicodec.Ed25519Priv, ed), "multicodec"},
 		"long varint":           {"z" + mustBase58(t, append([]byte{0xed, 0x81, 0x00}, ed[:31]...)), "multicodec"},
-		"codec without varint":  {"z" + mustBase58(t, append([]byte{0xed}, ed...)), "multicodec"},
+		"codec without varint":  {"z" + mustBase58(t, append([]byte{0xed}, ed...)), "key"},
 		"Ed25519 of 31 bytes":   {encodeKey(t, b58, multicodec.Ed25519Pub, ed[:31]), "31 bytes"},
 		"Ed25519 of 33 bytes":   {encodeKey(t, b58, multicodec.Ed25519Pub, append(bytes.Clone(ed), 0)), "33 bytes"},
 		"Ed25519 as P-256":      {encodeKey(t, b58, multicodec.P256Pub, ed), "32 bytes"},
@@ -254,8 +254,8 @@ func TestBelowFieldPrime(t *testing.T) {
 				b := bytes.Repeat([]byte{0xff}, 32)
 				b[0], b[17], b[31] = byte(low), middle, top
 				p, err := new(edwards25519.Point).SetBytes(b)
-				if err != nil {
-					continue
+				if err != nil || p.Equal(new(edwards25519.Point).Negate(p)) == 1 {
+					continue // no point, or x = 0, where the sign of x is the other thing to be wrong
 				}
 				canonical := bytes.Equal(p.Bytes(), b)
 				seen[canonical]++

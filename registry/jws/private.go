@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -31,9 +32,10 @@ const pemType = "PRIVATE KEY"
 // its public Multikey only. The zero value is no key. It is safe for concurrent use.
 type PrivateKey struct {
 	public PublicKey
-	// Behind a pointer: fmt does not call the methods of a value in an unexported field, but prints
-	// what it holds; of a pointer it prints the address.
-	secret *secret
+	// Behind a function: fmt does not call the methods of a value in an unexported field, but prints
+	// what it holds, for a verb that does not fit (%s) even what a pointer points to. Of a function it
+	// has nothing but the address.
+	secret func() secret
 }
 
 type secret struct {
@@ -80,6 +82,12 @@ func ParsePrivateKey(pemBytes []byte) (PrivateKey, error) {
 	case len(bytes.TrimSpace(rest)) > 0:
 		return PrivateKey{}, invalid("private key: text after the PEM block, expected exactly one block")
 	}
+	// x509 ignores what follows the key.
+	var whole asn1.RawValue
+	after, err := asn1.Unmarshal(block.Bytes, &whole)
+	if err == nil && len(after) > 0 {
+		return PrivateKey{}, invalid("private key: %d bytes after the key in the PEM block, expected none", len(after))
+	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return PrivateKey{}, invalid("private key: not PKCS#8 of a key this program knows, expected Ed25519 or P-256")
@@ -92,10 +100,10 @@ func newPrivateKey(key any) (PrivateKey, error) {
 	var err error
 	switch key := key.(type) {
 	case ed25519.PrivateKey:
-		k.secret = &secret{ed: key}
+		k.secret = func() secret { return secret{ed: key} }
 		k.public, err = NewPublicKey(key.Public())
 	case *ecdsa.PrivateKey:
-		k.secret = &secret{p256: key}
+		k.secret = func() secret { return secret{p256: key} }
 		k.public, err = NewPublicKey(&key.PublicKey)
 	default:
 		err = invalid("%T, expected Ed25519 or P-256", key)
@@ -112,9 +120,9 @@ func (k PrivateKey) PEM() ([]byte, error) {
 	var err error
 	switch k.public.alg {
 	case Ed25519:
-		der, err = x509.MarshalPKCS8PrivateKey(k.secret.ed)
+		der, err = x509.MarshalPKCS8PrivateKey(k.secret().ed)
 	case ES256:
-		der, err = x509.MarshalPKCS8PrivateKey(k.secret.p256)
+		der, err = x509.MarshalPKCS8PrivateKey(k.secret().p256)
 	default:
 		return nil, invalid("private key: none to write")
 	}
@@ -132,10 +140,10 @@ func (k PrivateKey) Public() PublicKey { return k.public }
 func (k PrivateKey) Sign(signingInput []byte) ([]byte, error) {
 	switch k.public.alg {
 	case Ed25519:
-		return ed25519.Sign(k.secret.ed, signingInput), nil
+		return ed25519.Sign(k.secret().ed, signingInput), nil
 	case ES256:
 		digest := sha256.Sum256(signingInput)
-		r, s, err := ecdsa.Sign(rand.Reader, k.secret.p256, digest[:])
+		r, s, err := ecdsa.Sign(rand.Reader, k.secret().p256, digest[:])
 		if err != nil {
 			return nil, fmt.Errorf("sign with %s: %w", k.public, err)
 		}
