@@ -1,0 +1,193 @@
+package node
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// Config is everything a node is told. The zero value of a field means its default, unless it says
+// otherwise. The comments are the manual; `dcann serve --help` is short for them.
+type Config struct {
+	// Data is the directory that holds everything the node must not lose: the Raft log, the state, and
+	// with Dev the accreditation key. One process at a time; made with mode 0700 if it is not there. It is
+	// best on a disk of its own. Required.
+	Data string
+
+	// Name tells this node from the others of the registry. It stays with Data for ever. Default "node-1".
+	Name string
+
+	// HTTP is the address of the public listener, host:port; port 0 picks a free one. Default
+	// 127.0.0.1:7400, which nobody else can reach: a registry for others names its address.
+	HTTP string
+
+	// TLSCert and TLSKey are PEM files; with them the public listener speaks HTTPS only. Changed files are
+	// taken up within 10 s without a restart; a pair that does not fit is logged and the old one stays.
+	TLSCert string
+	TLSKey  string
+
+	// PublicURL is what others call this registry, https://host/, for documents that name it. Default: the
+	// listener's own address.
+	PublicURL string
+
+	// Admin is where the operator's calls are answered: "unix:<path>", or host:port on a loopback address;
+	// "off" for none. Whoever can reach it may do everything, so the socket has mode 0600. Default
+	// unix:<Data>/admin.sock.
+	Admin string
+
+	// Country is the registry's, two lower-case letters. It is fixed by the first policy; given later, it
+	// must be the same. Default: what the policy says, and xz at a first start with Dev.
+	Country registry.Country
+
+	// Policy is a file with the signed first policy (dcann policy new). A first start needs it, unless Dev;
+	// later it may be left out, and if given must not disagree with the policy in force.
+	Policy string
+
+	// Dev makes a registry to try things on: at the first start an accreditation key is made under Data
+	// (accreditation.pem, mode 0600) and a first policy is signed with it. Only user-assigned countries
+	// (DESIGN 3), since whoever holds the machine can accredit anybody.
+	Dev bool
+
+	// RecoveryWindow is how long a stronger key can undo what weaker ones did, in whole seconds, 1 s to
+	// 30 days. Only with Dev: others state it in the policy. Default 72 h.
+	RecoveryWindow time.Duration
+
+	// MinFree is the free space under Data, in bytes, below which nothing is written any more: clients get
+	// 503 and nothing breaks; writing resumes when there is space again. It must hold what a node writes
+	// between two looks, 250 ms apart, and a flush of its memory. Default 256 MiB.
+	MinFree uint64
+
+	// ScrubEvery is how often the files are rewritten if something was erased since, so that erased bytes
+	// leave the disk. Default 1 h.
+	ScrubEvery time.Duration
+
+	// ShutdownGrace is how long running requests may take to end when the node is stopped. Default 10 s.
+	ShutdownGrace time.Duration
+
+	// CacheBytes is the memory for blocks of the state on disk. Default: the state's own.
+	CacheBytes int64
+
+	// LimitLoopback applies the limits per address to clients on this machine too. Default: they are exempt.
+	LimitLoopback bool
+
+	// TrustedProxies are networks whose X-Forwarded-For is believed. Default: none.
+	TrustedProxies []netip.Prefix
+}
+
+// The defaults of Config.
+const (
+	DefaultName          = "node-1"
+	DefaultHTTP          = "127.0.0.1:7400"
+	DefaultMinFree       = 256 << 20
+	DefaultScrubEvery    = time.Hour
+	DefaultShutdownGrace = 10 * time.Second
+	DefaultDevCountry    = registry.Country("xz")
+)
+
+// AdminOff is the Config.Admin of a node without admin listener.
+const AdminOff = "off"
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	def := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	def(&c.Name, DefaultName)
+	def(&c.HTTP, DefaultHTTP)
+	def(&c.Admin, "unix:"+filepath.Join(c.Data, "admin.sock"))
+	if c.MinFree == 0 {
+		c.MinFree = DefaultMinFree
+	}
+	if c.ScrubEvery == 0 {
+		c.ScrubEvery = DefaultScrubEvery
+	}
+	if c.ShutdownGrace == 0 {
+		c.ShutdownGrace = DefaultShutdownGrace
+	}
+	return c
+}
+
+// Validate finds what can be found wrong without looking at the machine; defaults are filled in first. The
+// message names both values that disagree. The error's kind is Invalid.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.Data == "" {
+		return invalid("data: expected the directory to keep the registry in")
+	}
+	if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
+		return invalid("http %q: expected host:port", c.HTTP)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return invalid("tls-cert is %q and tls-key is %q: expected both or neither", c.TLSCert, c.TLSKey)
+	}
+	if err := c.validateAdmin(); err != nil {
+		return err
+	}
+	if err := c.validatePublicURL(); err != nil {
+		return err
+	}
+	if c.Country != "" {
+		if _, err := registry.ParseCountry(string(c.Country)); err != nil {
+			return err
+		}
+	}
+	if c.ScrubEvery < 0 || c.ShutdownGrace < 0 || c.CacheBytes < 0 {
+		return invalid("scrub-every is %v, shutdown-grace is %v, cache is %d: expected none to be negative", c.ScrubEvery, c.ShutdownGrace, c.CacheBytes)
+	}
+	return c.validateDev()
+}
+
+func (c Config) validateDev() error {
+	switch {
+	case !c.Dev && c.RecoveryWindow != 0:
+		return invalid("recovery-window is %v without dev: outside test registries the signed policy states it", c.RecoveryWindow)
+	case c.Dev && c.Policy != "":
+		return invalid("dev signs its own first policy, and policy is %q: expected only one of them", c.Policy)
+	case c.Dev && c.Country != "" && !c.Country.UserAssigned():
+		return invalid("dev with country %s: expected a user-assigned one (aa, qm-qz, xa-xz but xk, zz), such as %s", c.Country, DefaultDevCountry)
+	case c.RecoveryWindow%time.Second != 0 || c.RecoveryWindow < 0 || c.RecoveryWindow > 30*24*time.Hour:
+		return invalid("recovery-window is %v: expected whole seconds, at most 720h", c.RecoveryWindow)
+	}
+	return nil
+}
+
+// maxSocketPath is what the smallest of the usual systems allows for the path of a unix socket.
+const maxSocketPath = 103
+
+func (c Config) validateAdmin() error {
+	if c.Admin == AdminOff {
+		return nil
+	}
+	if path, ok := strings.CutPrefix(c.Admin, "unix:"); ok {
+		if path == "" || len(path) > maxSocketPath {
+			return invalid("admin %q: a socket's path has 1 to %d bytes; name a shorter one with admin, or %q", c.Admin, maxSocketPath, AdminOff)
+		}
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.Admin)
+	if err != nil {
+		return invalid("admin %q: expected unix:<path>, host:port or %q", c.Admin, AdminOff)
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return invalid("admin %q: expected a loopback address, since whoever reaches it may do everything", c.Admin)
+	}
+	return nil
+}
+
+func (c Config) validatePublicURL() error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return invalid("public-url %q: expected https://host/", c.PublicURL)
+	}
+	return nil
+}
