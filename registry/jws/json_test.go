@@ -174,6 +174,9 @@ func TestDecodeJSONRefuses(t *testing.T) {
 	if err := DecodeJSON([]byte(deep(16)), &v); err != nil {
 		t.Errorf("nesting of %d is refused: %v", MaxDepth, err)
 	}
+	if err := DecodeJSON([]byte(`{"any":[`+strings.Repeat(`[],{},`, 100)+`1]}`), &v); err != nil {
+		t.Errorf("what lies side by side counts as nested: %v", err)
+	}
 }
 
 // what a decoder of its own refuses keeps its kind.

@@ -66,8 +66,8 @@ type PublicKey struct {
 // point of the prime-order subgroup, so neither of small nor of mixed order and with y < p; a P-256
 // key must be the compressed encoding of a point of the curve. The error's kind is Invalid.
 //
-// The check costs about 30 µs for Ed25519 and 10 µs for P-256, half of what verifying a signature does.
-// It is pure: keep the result where the same key comes again.
+// It costs about 30 µs for Ed25519, three quarters of what verifying a signature does, and 7 µs for
+// P-256 (BenchmarkParseMultikey). It is pure: keep the result where the same key comes again.
 func ParseMultikey(s string) (PublicKey, error) {
 	if len(s) == 0 || len(s) > MaxMultikeyLen || s[0] != 'z' {
 		return PublicKey{}, invalid("key %s: expected a Multikey, z6Mk… or zDn…, of at most %d bytes", quoted(s), MaxMultikeyLen)
@@ -91,6 +91,7 @@ func ParseMultikey(s string) (PublicKey, error) {
 	if err != nil {
 		return PublicKey{}, invalid("key %s: %v", quoted(s), err)
 	}
+	// Leading ones, which are zero bytes, fail at the codec already; this holds whatever the decoder lets pass.
 	if string(k.text) != s {
 		return PublicKey{}, invalid("key %s: the canonical spelling is %s", quoted(s), k.text)
 	}

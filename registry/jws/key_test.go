@@ -228,12 +228,21 @@ func TestEd25519Subgroup(t *testing.T) {
 		}
 	}
 	// Every y that is not below p = 2^255-19, with either sign of x: some are points, none is a key.
+	points := 0
 	for low := 0xed; low <= 0xff; low++ {
 		for _, top := range []byte{0x7f, 0xff} {
 			b := bytes.Repeat([]byte{0xff}, 32)
 			b[0], b[31] = byte(low), top
-			refused("y not below p", b, "")
+			message := "not a point"
+			if _, err := new(edwards25519.Point).SetBytes(b); err == nil {
+				message = "y is not below"
+				points++
+			}
+			refused("y not below p", b, message)
 		}
+	}
+	if points == 0 {
+		t.Error("none of them is a point, so that the check was not tested")
 	}
 	// x = 0 with a sign, at y = 1 and y = -1.
 	one := append([]byte{1}, make([]byte, 31)...)

@@ -11,7 +11,6 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/big"
 )
@@ -168,9 +167,6 @@ func (k PrivateKey) String() string { return "private key of " + string(k.public
 
 // GoString shows the public key only.
 func (k PrivateKey) GoString() string { return "jws.PrivateKey(" + string(k.public.text) + ")" }
-
-// Format shows the public key only, whatever the verb: %d would reach past String.
-func (k PrivateKey) Format(w fmt.State, _ rune) { _, _ = io.WriteString(w, k.String()) }
 
 // LogValue shows the public key only.
 func (k PrivateKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
