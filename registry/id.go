@@ -81,11 +81,22 @@ func ParseID(s string) (ID, error) {
 // NewID is the identifier that the create operation named op gives its record.
 func NewID(c Country, op OpID) ID { return ID(idPrefix + string(c) + ":" + string(op)) }
 
-// Country is where the identifier was born. Where the record lives now is Home's to say.
-func (id ID) Country() Country { return Country(id[10:12]) }
+// Country is where the identifier was born, empty if id was not parsed. Where the record lives now is
+// Home's to say.
+func (id ID) Country() Country {
+	if len(id) != idLength {
+		return ""
+	}
+	return Country(id[len(idPrefix) : len(idPrefix)+2])
+}
 
-// Create is the name of the operation that created the record.
-func (id ID) Create() OpID { return OpID(id[13:]) }
+// Create is the name of the operation that created the record, empty if id was not parsed.
+func (id ID) Create() OpID {
+	if len(id) != idLength {
+		return ""
+	}
+	return OpID(id[len(idPrefix)+3:])
+}
 
 // SubjectKey names a record, or a strand, in the log and the map (DESIGN 11).
 type SubjectKey [32]byte

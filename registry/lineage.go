@@ -51,6 +51,10 @@ type Standing struct {
 	Signer jws.Multikey
 	Base   uint64 // seq of the operation whose record was in force below it when it was pushed
 	Strong bool   // signed by its base's first key, so that no key outranks it
+
+	// First is that first key, empty when Strong. Once it signed something above, this operation can no
+	// longer be undone: nobody outranks it.
+	First jws.Multikey
 }
 
 // Counted is an accepted operation as quotas see it.
@@ -77,7 +81,6 @@ type Env struct {
 // Lineage.Check makes one, so an unchecked operation cannot be proposed or applied, by construction.
 type Verified struct {
 	op     *Operation
-	before *Lineage
 	next   Lineage
 	undone []Standing
 }
@@ -107,23 +110,23 @@ func (l *Lineage) Check(op *Operation, env Env) (Verified, error) {
 	if err := l.checkPlace(op); err != nil {
 		return Verified{}, err
 	}
-	next, undone, err := l.extend(op, env)
+	v, base, err := l.extend(op, env)
 	if err != nil {
 		return Verified{}, err
 	}
 	if op.signature != nil {
 		return Verified{}, op.signature
 	}
-	if err := op.checkAgainstState(l, env); err != nil {
+	if err := op.checkAgainstState(l, base, env); err != nil {
 		return Verified{}, err
 	}
 	if err := checkIat(op.Iat, env); err != nil {
 		return Verified{}, err
 	}
-	if err := next.count(op, env); err != nil {
+	if err := v.next.count(op, env); err != nil {
 		return Verified{}, err
 	}
-	return Verified{op: op, before: l, next: next, undone: undone}, nil
+	return v, nil
 }
 
 // CheckHome refuses an identifier that another country answers for. The error's kind is Misdirected.
@@ -171,45 +174,46 @@ func (l *Lineage) checkPlace(op *Operation) error {
 		return &Error{Kind: Conflict, Head: l.Head, Detail: fmt.Sprintf("prev %s is not the head: the head is %s", op.Prev, l.Head)}
 	case op.Seq != l.Seq+1:
 		return invalid("payload.seq is %d: expected %d after the head", op.Seq, l.Seq+1)
-	case op.Record != nil && op.Record.Kind != l.Kind:
-		return invalid("record.kind is %s: expected %s, it never changes", op.Record.Kind, l.Kind)
 	}
 	return nil
 }
 
-// extend makes the lineage after op, if its signer is entitled to it.
-func (l *Lineage) extend(op *Operation, env Env) (next Lineage, undone []Standing, err error) {
-	next = *l
+// extend makes the lineage after op, if its signer is entitled to it, and finds the record that op is
+// based on: the one in force, or, for a recover, the one below what it takes off.
+func (l *Lineage) extend(op *Operation, env Env) (v Verified, base *Record, err error) {
+	if op.Act == Erase {
+		v.op, v.next = op, Lineage{
+			ID: l.ID, Kind: l.Kind, Status: Erased, Head: op.Name, Seq: op.Seq,
+			Created: l.Created, Updated: env.Now, RecordSeq: op.Seq,
+		}
+		return v, env.InForce, l.checkErase(op, env)
+	}
+	next := *l
 	next.Head, next.Seq, next.Updated = op.Name, op.Seq, env.Now
 	next.Recent = slices.Clone(l.Recent)
 	next.Stack = l.undoable(env)
 	pushed := Standing{Op: op.Name, Act: op.Act, Seq: op.Seq, Time: env.Now, Signer: op.Signer, Base: l.RecordSeq}
-	base := env.InForce
-	switch op.Act {
-	case Erase:
-		if err := l.checkErase(op, env); err != nil {
-			return Lineage{}, nil, err
+	base = env.InForce
+	if op.Act == Recover {
+		if next.Stack, v.undone, base, err = takeOff(next.Stack, op, env); err != nil {
+			return Verified{}, nil, err
 		}
-		return Lineage{ID: l.ID, Kind: l.Kind, Status: Erased, Head: op.Name, Seq: op.Seq, Created: l.Created, Updated: env.Now, RecordSeq: op.Seq}, nil, nil
-	case Recover:
-		if next.Stack, undone, base, err = takeOff(next.Stack, op, env); err != nil {
-			return Lineage{}, nil, err
-		}
-		pushed.Base = undone[0].Base
+		pushed.Base = v.undone[0].Base
 		next.Status = Active
-	default:
-		if !base.Entitled(op.Signer) {
-			return Lineage{}, nil, fail(Forbidden, "%s is signed by %s: expected a key of the record's rotation", op.Act, op.Signer)
-		}
+	} else if !base.Entitled(op.Signer) {
+		return Verified{}, nil, fail(Forbidden, "%s is signed by %s: expected a key of the record's rotation", op.Act, op.Signer)
 	}
 	if op.Act == Deactivate {
 		next.Status = Deactivated
 	} else {
 		next.RecordSeq = op.Seq
 	}
-	pushed.Strong = base.Rank(op.Signer) == 0
+	if pushed.Strong = base.Rank(op.Signer) == 0; !pushed.Strong {
+		pushed.First = base.Rotation[0]
+	}
 	next.Stack = append(next.Stack, pushed)
-	return next, undone, nil
+	v.op, v.next = op, next
+	return v, base, nil
 }
 
 // undoable copies the part of the stack that is inside the recovery window; exactly at its end is
@@ -262,23 +266,30 @@ func (l *Lineage) checkErase(op *Operation, env Env) error {
 }
 
 // FinalAt is when the last operation that a stronger key could still undo becomes final; false if there is
-// none (DESIGN 6, rule 6). Readers compare it with their own clock: after it, it is no longer shown.
+// none (DESIGN 6, rule 6). At that very millisecond it can still be undone. The time may have passed:
+// readers compare it with their own clock, and after it show it no longer.
 func (l *Lineage) FinalAt(window time.Duration) (Millis, bool) {
-	for _, s := range slices.Backward(l.Stack) {
-		if !s.Strong {
+	for i, s := range slices.Backward(l.Stack) {
+		// To undo s is to undo all above it too, which nobody can once the strongest signed there.
+		byFirst := func(above Standing) bool { return above.Signer == s.First }
+		if !s.Strong && !slices.ContainsFunc(l.Stack[i:], byFirst) {
 			return s.Time.Add(window), true
 		}
 	}
 	return 0, false
 }
 
-// checkAgainstState makes the checks of a record that need the record before it: retired keys, and the
-// ids of strands whose disclosure is held and was not sent again.
-func (op *Operation) checkAgainstState(l *Lineage, env Env) error {
+// checkAgainstState makes the checks of a record that need the record it is based on (kind, retired
+// keys) and the disclosures held: strands that are not sent again have ids too. It comes after the
+// signature, as what is held is not for strangers to find out.
+func (op *Operation) checkAgainstState(l *Lineage, base *Record, env Env) error {
 	if op.Record == nil {
 		return nil
 	}
-	if err := op.Record.checkRetired(env.InForce, env.Now); err != nil {
+	if op.Record.Kind != l.Kind {
+		return invalid("record.kind is %s: expected %s, it never changes", op.Record.Kind, l.Kind)
+	}
+	if err := op.Record.checkRetired(base, env.Now); err != nil {
 		return err
 	}
 	ids := make(map[string]Digest)
@@ -301,7 +312,8 @@ func (op *Operation) checkAgainstState(l *Lineage, env Env) error {
 	return nil
 }
 
-// checkRetired enforces that retirement is told once and not foretold (DESIGN 7).
+// checkRetired enforces that retirement is told once and not foretold (DESIGN 7). A recover is compared
+// with the record below what it undoes: else a thief could retire the holder's keys for good.
 func (r *Record) checkRetired(before *Record, now Millis) error {
 	for i, k := range r.Keys {
 		if k.Retired != nil && *k.Retired > now.Unix() {
@@ -328,45 +340,43 @@ func checkIat(iat int64, env Env) error {
 	return nil
 }
 
-// count enforces the quotas of DESIGN 6, rule 7, and adds op to what they count.
+// count enforces the quotas of DESIGN 6, rule 7, and adds op to what they count. Exempt are a recover,
+// which takes a counted operation off, and an erase, which is the last there can be.
 func (l *Lineage) count(op *Operation, env Env) error {
 	const hour, day = time.Hour, 24 * time.Hour
 	l.Recent = slices.DeleteFunc(l.Recent, func(c Counted) bool { return c.Time.Add(day) <= env.Now })
 	if op.Act == Recover || op.Act == Erase {
 		return nil
 	}
-	if err := l.within(env, hour, env.Policy.PerHour, ""); err != nil {
-		return err
-	}
-	if err := l.within(env, day, env.Policy.PerDay, ""); err != nil {
-		return err
+	any := func(Counted) bool { return true }
+	wait, why := l.wait(env.Now, hour, env.Policy.PerHour, any), fmt.Sprintf("%d operations an hour", env.Policy.PerHour)
+	if w := l.wait(env.Now, day, env.Policy.PerDay, any); w > wait {
+		wait, why = w, fmt.Sprintf("%d operations a day", env.Policy.PerDay)
 	}
 	if op.Act == Deactivate {
-		if err := l.within(env, day, env.Policy.Deactivations, Deactivate); err != nil {
-			return err
+		deactivations := func(c Counted) bool { return c.Act == Deactivate }
+		if w := l.wait(env.Now, day, env.Policy.Deactivations, deactivations); w > wait {
+			wait, why = w, fmt.Sprintf("%d deactivations a day", env.Policy.Deactivations)
 		}
+	}
+	if wait > 0 {
+		return &Error{Kind: Quota, RetryAfter: wait, Detail: fmt.Sprintf("%s has used up its %s: try again in %v", l.ID, why, wait)}
 	}
 	l.Recent = append(l.Recent, Counted{Time: env.Now, Act: op.Act})
 	return nil
 }
 
-// within refuses when limit operations (of one act, if named) were already accepted in the last period.
-func (l *Lineage) within(env Env, period time.Duration, limit int, only Act) error {
+// wait is how long it takes until fewer than limit of the recent operations that count are younger than
+// period; 0 when it is so now.
+func (l *Lineage) wait(now Millis, period time.Duration, limit int, counts func(Counted) bool) time.Duration {
 	seen := 0
 	for _, c := range slices.Backward(l.Recent) {
-		if c.Time.Add(period) <= env.Now || only != "" && c.Act != only {
+		if !counts(c) {
 			continue
 		}
-		if seen++; seen < limit {
-			continue
+		if seen++; seen == limit {
+			return max(0, time.Duration(c.Time.Add(period)-now)*time.Millisecond)
 		}
-		wait := c.Time.Add(period) - env.Now
-		what := "operations"
-		if only != "" {
-			what = string(only) + " operations"
-		}
-		return &Error{Kind: Quota, RetryAfter: time.Duration(wait) * time.Millisecond,
-			Detail: fmt.Sprintf("more than %d %s in %v for this record", limit, what, period)}
 	}
-	return nil
+	return 0
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/base64"
 	"slices"
 	"strings"
 
@@ -83,6 +84,9 @@ func parse(raw []byte) (*Operation, error) {
 		return nil, fail(TooLarge, "operation has %d bytes: expected at most %d", len(raw), MaxOperation)
 	}
 	jwsText, rest, ok := bytes.Cut(raw, []byte("~"))
+	if n := payloadSize(jwsText); n > MaxPayload {
+		return nil, fail(TooLarge, "payload has %d bytes: expected at most %d", n, MaxPayload)
+	}
 	if !ok || len(rest) > 0 && rest[len(rest)-1] != '~' {
 		return nil, invalid("operation: expected <JWS>~<disclosure>~…~, ending in ~")
 	}
@@ -93,10 +97,14 @@ func parse(raw []byte) (*Operation, error) {
 	return build(msg, rest)
 }
 
+// payloadSize is how many bytes the payload of a compact JWS decodes to, before it is decoded.
+func payloadSize(compact []byte) int {
+	_, rest, _ := bytes.Cut(compact, []byte("."))
+	payload, _, _ := bytes.Cut(rest, []byte("."))
+	return base64.RawURLEncoding.DecodedLen(len(payload))
+}
+
 func build(msg jws.Message, disclosures []byte) (*Operation, error) {
-	if n := len(msg.Payload()); n > MaxPayload {
-		return nil, fail(TooLarge, "payload has %d bytes: expected at most %d", n, MaxPayload)
-	}
 	if typ := msg.Header().Typ; typ != TypOperation {
 		return nil, invalid("header.typ %.40q: expected %s", typ, TypOperation)
 	}
@@ -107,7 +115,10 @@ func build(msg jws.Message, disclosures []byte) (*Operation, error) {
 	if op.Act == Create {
 		op.ID = NewID(op.Country, op.Name)
 	}
-	return op, op.decodeDisclosures(disclosures)
+	if err := op.decodeDisclosures(disclosures); err != nil {
+		return nil, err
+	}
+	return op, nil
 }
 
 func (op *Operation) decodeDisclosures(rest []byte) error {

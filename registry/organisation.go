@@ -53,7 +53,7 @@ type StatusEnv struct {
 
 // Check judges s in the order of DESIGN 6 and returns the accreditation after it. A known statement is
 // the caller's to find first. The error's kind is Misdirected, NotFound, Gone, Conflict, Forbidden,
-// BadSignature or Invalid.
+// BadSignature or Invalid; or what env.Named returned.
 func (a Accreditation) Check(s *StatusStatement, env StatusEnv) (Accreditation, error) {
 	if err := CheckHome(s.Sub, env.Policy.Country); err != nil {
 		return a, err
@@ -74,7 +74,10 @@ func (a Accreditation) Check(s *StatusStatement, env StatusEnv) (Accreditation, 
 	case s.signature != nil:
 		return a, s.signature
 	}
-	return next, checkIat(s.Iat, Env{Now: env.Now, Policy: env.Policy})
+	if err := checkIat(s.Iat, Env{Now: env.Now, Policy: env.Policy}); err != nil {
+		return a, err
+	}
+	return next, nil
 }
 
 // checkSubject finds the organisation and the head that the statement names.
@@ -87,7 +90,10 @@ func (a Accreditation) checkSubject(s *StatusStatement, env StatusEnv, next *Acc
 		return fail(Gone, "%s is %s", s.Sub, l.Status)
 	}
 	seq, named, err := env.Named(s.Head)
-	if err != nil {
+	switch {
+	case err != nil && KindOf(err) != NotFound:
+		return err
+	case err != nil:
 		return conflict(l, "head %s is not an operation of %s: the head is %s", s.Head, s.Sub, l.Head)
 	}
 	if s.Status != OrgActive {

@@ -90,7 +90,10 @@ func ParsePolicy(raw []byte, current *Policy) (*Policy, error) {
 	if err != nil {
 		return nil, invalid("header.kid: %v", err)
 	}
-	return p, msg.Verify(key)
+	if err := msg.Verify(key); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *Policy) follows(current *Policy, signer jws.Multikey) error {

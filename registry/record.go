@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -125,12 +124,11 @@ func (r *Record) SameIdentity(o *Record) bool {
 }
 
 var (
-	idPattern       = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	tagPattern      = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
-	leiPattern      = regexp.MustCompile(`^[0-9A-Z]{18}[0-9]{2}$`)
-	segmentPattern  = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,64}$`)
-	domainPattern   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	protocolPattern = regexp.MustCompile(`^[a-z][a-z0-9+.-]*:[!-~]{1,255}$`)
+	idPattern      = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	tagPattern     = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	leiPattern     = regexp.MustCompile(`^[0-9A-Z]{18}[0-9]{2}$`)
+	segmentPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,64}$`)
+	domainPattern  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
 // check enforces every rule on a record that needs nothing but the record (DESIGN 5). Keys are checked
@@ -241,56 +239,10 @@ func (r *Record) checkOrganisation() error {
 	return r.checkPurposes()
 }
 
-// isControl covers C0, DEL and C1, and the bidirectional overrides that make a name read as another.
+// isControl covers C0, DEL and C1, the line separators, and the bidirectional overrides that make a name
+// read as another.
 func isControl(c rune) bool {
-	return c < 0x20 || c >= 0x7f && c < 0xa0 || c >= 0x202a && c <= 0x202e || c >= 0x2066 && c <= 0x2069
-}
-
-func (r *Record) checkEndpoints() error {
-	if r.HasRole(RoleProvider) != (len(r.Endpoints) > 0) {
-		return invalid("record.endpoints: expected at least one of a provider and none of others")
-	}
-	if len(r.Endpoints) > MaxEndpoints {
-		return invalid("record.endpoints has %d entries: expected at most %d", len(r.Endpoints), MaxEndpoints)
-	}
-	for i, e := range r.Endpoints {
-		if !protocolPattern.MatchString(e.Protocol) {
-			return invalid("record.endpoints[%d].protocol %.64q: expected an absolute URI", i, e.Protocol)
-		}
-		if err := checkEndpointURL(e.URL); err != nil {
-			return invalid("record.endpoints[%d].url %.80q: %v", i, e.URL, err)
-		}
-		if slices.Contains(r.Endpoints[:i], e) {
-			return invalid("record.endpoints[%d] stands twice", i)
-		}
-	}
-	return nil
-}
-
-// checkEndpointURL accepts https URLs in the one spelling that a parser would print again, so that two
-// readers cannot see two hosts in it.
-func checkEndpointURL(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case len(s) > MaxURL:
-		return invalid("longer than %d bytes", MaxURL)
-	case err != nil || u.String() != s || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '\\' }):
-		return invalid("expected an absolute URL in normal form, ASCII only")
-	case u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
-		return invalid("expected https://host/…")
-	case u.User != nil || strings.ContainsAny(s, "?#"):
-		return invalid("expected no userinfo, query or fragment")
-	case u.Host != strings.ToLower(u.Host):
-		return invalid("expected the host in lower case")
-	case !strings.HasSuffix(u.Path, "/"):
-		return invalid("expected a path that ends in /")
-	}
-	for _, seg := range strings.Split(u.EscapedPath(), "/") {
-		if plain, err := url.PathUnescape(seg); err != nil || plain == "." || plain == ".." || strings.ContainsAny(plain, "/\\%") {
-			return invalid("expected no dot segments or encoded separators")
-		}
-	}
-	return nil
+	return c < 0x20 || c >= 0x7f && c < 0xa0 || c >= 0x2028 && c <= 0x202e || c >= 0x2066 && c <= 0x2069
 }
 
 func (r *Record) checkPurposes() error {

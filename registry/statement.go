@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dcann/dcann/registry/jws"
@@ -162,9 +160,13 @@ func (c StatusContent) Sign(signer jws.Signer) (jws.Message, error) {
 	return signStatement(signer, string(signer.Public().Multikey()), TypStatus, c)
 }
 
-// Sign makes the statement; keyID is the fragment of signer in the provider's record.
+// Sign makes the statement; keyID is the fragment of signer in the provider's record. The error's kind is
+// Invalid when Accepted is nil: null is not refusal.
 func (c AcceptanceContent) Sign(signer jws.Signer, keyID string) (jws.Message, error) {
 	c.V = 1
+	if c.Accepted == nil {
+		return jws.Message{}, invalid("accepted is missing: expected true or false")
+	}
 	return signStatement(signer, string(c.Iss)+"#"+keyID, TypAcceptance, c)
 }
 
@@ -198,26 +200,26 @@ type AcceptanceEnv struct {
 // Check judges a against the strand's last state, in the order of DESIGN 6. With signed, the signature was
 // checked before against the key that the pinned provider record lists. It returns the state after.
 //
+// Who cannot prove to be the provider of a granted strand gets the answer for a strand that is not there:
+// digests are public, and where a granted strand lies is not (DESIGN 7).
+//
 // The error's kind is Misdirected, NotFound, Gone, Conflict, Forbidden, BadSignature or Invalid.
 func (s *AcceptanceState) Check(a *Acceptance, env AcceptanceEnv, signed bool) (AcceptanceState, error) {
-	if err := CheckHome(a.Sub, env.Policy.Country); err != nil {
+	if err := a.checkPassport(env); err != nil {
 		return AcceptanceState{}, err
 	}
-	key, err := a.checkParties(env)
-	if err != nil {
-		return AcceptanceState{}, err
+	authentic := a.checkProvider(env, signed)
+	if env.Strand == nil || env.Strand.Visibility != Public && authentic != nil {
+		return AcceptanceState{}, fail(NotFound, "%s has no disclosed strand with digest %s that this provider may speak of", a.Sub, a.Strand)
+	}
+	if env.Provider == nil {
+		return AcceptanceState{}, authentic
 	}
 	if s != nil && a.Iat < s.Iat {
-		return AcceptanceState{}, &Error{Kind: Conflict, Head: env.Passport.Head, Detail: fmt.Sprintf("iat is %d: expected no older than %d, of the statement in force", a.Iat, s.Iat)}
+		return AcceptanceState{}, conflict(env.Passport, "iat is %d: expected no older than %d, of the statement in force", a.Iat, s.Iat)
 	}
-	if !signed {
-		public, err := jws.ParseMultikey(string(key.Key))
-		if err != nil {
-			return AcceptanceState{}, err
-		}
-		if err := a.message.Verify(public); err != nil {
-			return AcceptanceState{}, err
-		}
+	if authentic != nil {
+		return AcceptanceState{}, authentic
 	}
 	if err := checkIat(a.Iat, Env{Now: env.Now, Policy: env.Policy}); err != nil {
 		return AcceptanceState{}, err
@@ -229,24 +231,39 @@ func (s *AcceptanceState) Check(a *Acceptance, env AcceptanceEnv, signed bool) (
 	return next, nil
 }
 
-func (a *Acceptance) checkParties(env AcceptanceEnv) (Key, error) {
+func (a *Acceptance) checkPassport(env AcceptanceEnv) error {
+	if err := CheckHome(a.Sub, env.Policy.Country); err != nil {
+		return err
+	}
 	switch {
 	case env.Passport == nil:
-		return Key{}, fail(NotFound, "%s is not known here", a.Sub)
+		return fail(NotFound, "%s is not known here", a.Sub)
 	case env.Passport.Status != Active:
-		return Key{}, fail(Gone, "%s is %s", a.Sub, env.Passport.Status)
-	case env.Strand == nil:
-		return Key{}, fail(NotFound, "%s has no disclosed strand with digest %s", a.Sub, a.Strand)
-	case env.Strand.Provider != a.Iss:
-		return Key{}, fail(Forbidden, "the strand is placed with %s: expected its statement, not that of %s", env.Strand.Provider, a.Iss)
+		return fail(Gone, "%s is %s", a.Sub, env.Passport.Status)
+	}
+	return nil
+}
+
+// checkProvider finds out whether a is by the provider of the strand: its listed key, its signature.
+func (a *Acceptance) checkProvider(env AcceptanceEnv, signed bool) error {
+	switch {
 	case env.Provider == nil:
-		return Key{}, fail(NotFound, "provider %s is not known here", a.Iss)
+		return fail(NotFound, "provider %s is not known here", a.Iss)
 	case env.Provider.Status != Active || env.Provider.Kind != Organisation:
-		return Key{}, fail(Forbidden, "provider %s is not an active record of an organisation", a.Iss)
+		return fail(Forbidden, "provider %s is not an active record of an organisation", a.Iss)
+	case env.Strand != nil && env.Strand.Provider != a.Iss:
+		return fail(Forbidden, "the strand is placed with %s: expected its statement, not that of %s", env.Strand.Provider, a.Iss)
 	}
 	key, ok := env.ProviderRecord.Key(a.KeyID)
-	if !ok || !slices.Contains(key.Use, UseSign) || key.Retired != nil {
-		return Key{}, fail(Forbidden, "kid #%s: expected a listed sign key of the provider that is not retired", a.KeyID)
+	if !ok || !key.Has(UseSign) || key.Retired != nil {
+		return fail(Forbidden, "header.kid #%s: expected a listed sign key of the provider that is not retired", a.KeyID)
 	}
-	return key, nil
+	if signed {
+		return nil
+	}
+	public, err := jws.ParseMultikey(string(key.Key))
+	if err != nil {
+		return err
+	}
+	return a.message.Verify(public)
 }

@@ -3,9 +3,10 @@ package registry
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"github.com/go-json-experiment/json/jsontext"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/dcann/dcann/registry/jws"
 )
