@@ -46,7 +46,7 @@ type keyJSON struct {
 }
 
 type strandJSON struct {
-	Digest *string `json:"'...'"` // RFC 9901, section 4.2.4.2
+	Digest *string `json:"..."` // RFC 9901, section 4.2.4.2
 }
 
 type endpointJSON struct {
