@@ -46,6 +46,7 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 	for _, newCommand := range []func(*app) *cobra.Command{
 		newVersionCommand,
 		newKeyCommand,
+		newBenchCommand,
 	} {
 		root.AddCommand(newCommand(a))
 	}
