@@ -32,8 +32,10 @@ type app struct {
 	stderr   io.Writer // progress, explanations, errors
 	env      map[string]string
 	now      func() time.Time
-	registry string // --registry
-	output   string // --output: text or json
+	registry string        // --registry
+	timeout  time.Duration // --timeout
+	retry    time.Duration // --retry
+	output   string        // --output: text or json
 }
 
 // run executes one command line and returns its exit code. env is as os.Environ gives it. It is main

@@ -32,8 +32,10 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.registry, "registry", defaultRegistry, "base URL of the registry to talk to (DCANN_REGISTRY)")
 	flags.StringVarP(&a.output, "output", "o", "text", "text for people, json for programs (DCANN_OUTPUT)")
+	flags.DurationVar(&a.timeout, "timeout", defaultTimeout, "how long one answer may take (DCANN_TIMEOUT)")
+	flags.DurationVar(&a.retry, "retry", 0, "how long to try again when the registry cannot answer now (DCANN_RETRY)")
 	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		for _, name := range []string{"registry", "output"} {
+		for _, name := range []string{"registry", "output", "timeout", "retry"} {
 			if err := a.fromEnv(c.Flags().Lookup(name)); err != nil {
 				return err
 			}
@@ -44,8 +46,14 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		return nil
 	}
 	for _, newCommand := range []func(*app) *cobra.Command{
-		newVersionCommand,
 		newKeyCommand,
+		newPassportCommand,
+		newStrandCommand,
+		newOrgCommand,
+		newResolveCommand,
+		newWatchCommand,
+		newPolicyCommand,
+		newVersionCommand,
 		newBenchCommand,
 	} {
 		root.AddCommand(newCommand(a))

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/client"
+	"github.com/dcann/dcann/registry/wire"
+)
+
+// client makes a client of the registry that --registry names.
+func (a *app) client() (*client.Client, error) {
+	c, err := client.New(a.registry, client.Options{
+		Timeout: a.timeout, Retry: a.retry, UserAgent: "dcann/" + buildVersion(),
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--registry: %w", err)}
+	}
+	return c, nil
+}
+
+// parseID reads an identifier of the command line.
+func parseID(arg string) (registry.ID, error) {
+	id, err := registry.ParseID(arg)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return id, nil
+}
+
+// done shows the result of an operation or statement: its name, or what identifies it, on stdout.
+func (a *app) done(result wire.Submitted, text string) error {
+	return a.show(result, func(w io.Writer) { fmt.Fprintln(w, text) })
+}
+
+// submit sends an operation, and says what to do about a conflict.
+func (a *app) submit(ctx context.Context, c *client.Client, op *registry.Operation) (wire.Submitted, error) {
+	result, err := c.Submit(ctx, op.Bytes())
+	if errors.Is(err, registry.Conflict) {
+		return result, fmt.Errorf("%w (somebody changed the record meanwhile: run the command again to build on the new head)", err)
+	}
+	return result, err
+}
+
+// clock is the time in seconds since 1970 that statements carry.
+func (a *app) clock() int64 { return a.now().Unix() }
+
+const (
+	defaultTimeout = 30 * time.Second
+)
