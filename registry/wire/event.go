@@ -44,7 +44,6 @@ const (
 	EventPending    EventType = "pending"
 	EventAccepted   EventType = "accepted"
 	EventWithdrawn  EventType = "withdrawn"
-	EventPolicy     EventType = "policy" // the registry's own rules changed; its subject is of no record
 	EventSeal       EventType = "seal"
 )
 
