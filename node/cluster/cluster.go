@@ -1,0 +1,202 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry/state"
+)
+
+// Cluster is this node's part in the Raft cluster of its country. All methods are safe for concurrent
+// use. It does not own the state: close the Cluster first, then the Store.
+type Cluster struct {
+	cfg   Config
+	st    *state.Store
+	log   *logStore
+	raft  *raft.Raft
+	trans transport
+
+	machine  *machine
+	applied  appliedIndex
+	office   atomic.Pointer[tenure] // set while this node may propose
+	settled  atomic.Bool            // it could at least once since it started
+	proposer *proposer
+	reads    readRounds
+	space    freeSpace
+
+	compacting sync.Mutex // one at a time changes TrailingLogs and cuts the log
+	scrubbed   atomic.Uint64
+
+	quit      chan struct{} // closed by Close: loops end
+	closeOnce sync.Once
+	closeErr  error
+	loops     sync.WaitGroup
+
+	failOnce sync.Once
+	done     chan struct{} // closed by fail
+	err      error         // set before done is closed
+}
+
+// Open starts the node on the Raft log in cfg.Dir and the state st, and returns when Raft runs; see
+// WaitReady. If there is no log yet, it becomes the only voter of a new cluster. It refuses data that do
+// not belong together, saying why and what to do; ctx bounds the start only.
+func Open(ctx context.Context, cfg Config, st *state.Store, log *slog.Logger) (*Cluster, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := removeTemporary(cfg.Dir); err != nil {
+		return nil, err
+	}
+	c := &Cluster{cfg: cfg, st: st, trans: loopback(cfg.Name), quit: make(chan struct{}), done: make(chan struct{})}
+	c.space = freeSpace{dir: cfg.Dir, reserve: cfg.MinFree}
+	if err := c.openStores(); err != nil {
+		return nil, err
+	}
+	if err := c.start(ctx, log); err != nil {
+		return nil, errors.Join(err, c.log.close())
+	}
+	return c, nil
+}
+
+const logFile = "raft.db"
+
+func (c *Cluster) openStores() error {
+	path := filepath.Join(c.cfg.Dir, logFile)
+	mapped := 2 * c.cfg.TrailingBytes
+	db, err := openLog(path, mapped)
+	if err != nil {
+		return err
+	}
+	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, epoch: time.Now()}
+	scrubbed, err := readScrubbed(c.cfg.Dir)
+	if err == nil {
+		err = syncDir(c.cfg.Dir) // the log's file is in it after a crash
+	}
+	if err == nil {
+		c.scrubbed.Store(scrubbed)
+		err = c.measureLog()
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return nil
+}
+
+func (c *Cluster) measureLog() error {
+	first, err := c.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := c.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(c.log.path)
+	if err != nil {
+		return err
+	}
+	c.log.size.start(first, last, info.Size())
+	return nil
+}
+
+func (c *Cluster) start(ctx context.Context, log *slog.Logger) error {
+	stable := &stableStore{log: c.log, quit: c.quit, fail: c.fail, strict: true}
+	self := raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(c.cfg.Name), Address: c.trans.trans.LocalAddr()}
+	if err := bootstrap(c.log, stable, c.st, []raft.Server{self}); err != nil {
+		return fmt.Errorf("begin a new Raft log: %w", err)
+	}
+	if err := checkTogether(c.log, c.st); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	cache, err := raft.NewLogCache(logCacheEntries, c.log)
+	if err != nil {
+		return err
+	}
+	index, _ := c.st.Applied()
+	c.applied.advance(index)
+	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail}
+	stable.strict = false
+	c.raft, err = raft.NewRaft(raftConfig(c.cfg, log), c.machine, cache, stable, &snapshots{st: c.st}, c.trans.trans)
+	if err != nil {
+		return fmt.Errorf("start Raft: %w", err)
+	}
+	c.proposer = newProposer(c)
+	c.reads.kick = make(chan struct{}, 1)
+	for _, loop := range []func(){c.lead, c.proposer.run, c.confirmReads, c.keepHouse, c.watch} {
+		c.loops.Go(loop)
+	}
+	members := c.raft.GetConfiguration().Configuration()
+	if !member(members, c.cfg.Name) {
+		return errors.Join(errNotMember, c.shutdown())
+	}
+	if soleVoter(members, c.cfg.Name) {
+		c.trans.stand(raft.ServerID(c.cfg.Name))
+	}
+	return nil
+}
+
+// AppliedIndex is the Raft index that the state shows: what Dcann-Index carries (DESIGN 9).
+func (c *Cluster) AppliedIndex() uint64 { return c.applied.load() }
+
+// Done is closed when the node cannot go on: the state could not apply an entry, or the log could not be
+// written. Err then says why. Close the node and end the process; it must not go on answering.
+func (c *Cluster) Done() <-chan struct{} { return c.done }
+
+// Err is why Done is closed, and nil while it is not.
+func (c *Cluster) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// fail is called from any goroutine, Raft's included; it must not block.
+func (c *Cluster) fail(err error) {
+	c.failOnce.Do(func() {
+		c.err = err
+		c.office.Store(nil)
+		close(c.done)
+	})
+}
+
+// Close stops accepting, lets what is under way finish for a moment, makes the state durable so that the
+// next start has nothing to replay, and closes the log. Calling it again returns the same.
+func (c *Cluster) Close() error {
+	c.closeOnce.Do(func() {
+		err := c.shutdown()
+		if c.Err() == nil {
+			err = errors.Join(err, c.st.Flush())
+		}
+		c.closeErr = errors.Join(err, c.log.close())
+	})
+	return c.closeErr
+}
+
+// shutdown ends everything that was started, so that nothing uses log or state any more.
+func (c *Cluster) shutdown() error {
+	c.proposer.close()
+	close(c.quit)
+	err := c.raft.Shutdown().Error()
+	c.loops.Wait()
+	c.proposer.fates.Wait()
+	c.log.stop(errors.New("the log is closed"))
+	return err
+}

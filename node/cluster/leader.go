@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry/state"
+)
+
+// tenure is a term in which this node leads and has applied an entry of its own. Only then does its state
+// hold everything that was committed before, so that its checks are not made against the past.
+type tenure struct{ term uint64 }
+
+// lead takes office whenever Raft makes this node leader.
+func (c *Cluster) lead() {
+	retry := time.NewTimer(never)
+	for {
+		select {
+		case <-c.raft.LeaderCh():
+		case <-retry.C:
+		case <-c.quit:
+			return
+		}
+		retry.Reset(never)
+		if c.Err() == nil && c.raft.State() == raft.Leader && c.inOffice() == nil && !c.takeOffice() {
+			retry.Reset(retryFull)
+		}
+	}
+}
+
+// takeOffice proposes an entry of our own and waits until it is applied. It is not a Raft barrier, because
+// the state never sees a barrier: in a tenure, every later entry is one that moves the applied index, and
+// so a commit index is always one that can be waited for.
+func (c *Cluster) takeOffice() bool {
+	term := c.raft.CurrentTerm()
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.ProposeTimeout)
+	defer cancel()
+	if err := c.appendTick(ctx); err != nil || c.raft.CurrentTerm() != term {
+		return false
+	}
+	c.office.Store(&tenure{term: term})
+	c.settled.Store(true)
+	return true
+}
+
+// appendTick appends an entry that only does what is due, and returns when it is applied. It needs no
+// tenure: what is due does not depend on who finds it so.
+func (c *Cluster) appendTick(ctx context.Context) error {
+	b := state.Batch{Time: c.now(), Commands: []state.Command{state.TickProposal().Command()}}
+	_, _ = rand.Read(b.Seed[:])
+	data, err := b.Encode()
+	if err != nil {
+		return fmt.Errorf("encode a tick: %w", err)
+	}
+	f := c.raft.Apply(data, c.cfg.ProposeTimeout)
+	if err := c.await(ctx, f); err != nil {
+		return c.because(proposalError(err))
+	}
+	if _, ok := f.Response().([]state.Result); !ok {
+		return errStopped
+	}
+	return nil
+}
+
+// inOffice is the tenure under way, nil if this node must not propose. It is exact at some moment during
+// the call and may be over right after; Raft refuses then.
+func (c *Cluster) inOffice() *tenure {
+	t := c.office.Load()
+	if t == nil || c.raft.State() != raft.Leader || c.raft.CurrentTerm() != t.term {
+		return nil
+	}
+	return t
+}
+
+// await waits for f, but no longer than ctx or the node lives: an enqueued future whose node is shut down
+// may never be answered.
+func (c *Cluster) await(ctx context.Context, f raft.Future) error {
+	answer := make(chan error, 1)
+	go func() { answer <- f.Error() }()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.quit:
+		return raft.ErrRaftShutdown
+	}
+}

@@ -1,0 +1,214 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// logStore is the Raft log on disk, behind the rules that keep it and the state together (DESIGN 9).
+type logStore struct {
+	path    string
+	durable func() (uint64, error) // the durably applied index D
+	fail    func(error)
+	size    logSize
+	writing atomic.Int64          // when the log write under way began, in ns of the monotonic clock; 0: none
+	full    atomic.Bool           // the last write found the disk full
+	epoch   time.Time             // what writing counts from
+	mapped  int64                 // address space for the file
+	broken  atomic.Pointer[error] // why nothing is written any more; nil if it is
+
+	// mu is held for reading by every use of db, and for writing while Scrub puts another file in place.
+	mu sync.RWMutex
+	db *raftboltdb.BoltStore
+
+	suspect bool // the last StoreLogs failed: what it left behind must go before the next. Raft writes from one goroutine.
+}
+
+// openLog opens or creates the log at path. The error says so if another process holds it.
+func openLog(path string, mapped int64) (*raftboltdb.BoltStore, error) {
+	db, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
+		NoFreelistSync:  true, // found again at start by reading the file, which is bounded
+		FreelistType:    bbolt.FreelistMapType,
+		Timeout:         time.Second,
+		InitialMmapSize: int(mapped), // address space only; growing the map would stop all readers
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("open the Raft log %s (is another node running on it?): %w", path, err)
+	}
+	return db, nil
+}
+
+// FirstIndex implements raft.LogStore.
+func (s *logStore) FirstIndex() (uint64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.FirstIndex()
+}
+
+// LastIndex implements raft.LogStore.
+func (s *logStore) LastIndex() (uint64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.LastIndex()
+}
+
+// GetLog implements raft.LogStore.
+func (s *logStore) GetLog(index uint64, l *raft.Log) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.GetLog(index, l)
+}
+
+// StoreLog implements raft.LogStore.
+func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs implements raft.LogStore: the entries are on disk when it returns nil. After an error the leader
+// steps down and its entries' outcome is unknown. A full disk heals by itself; any other error leaves the
+// file in doubt (a page that fsync failed for is not written by the next fsync), so the node must stop.
+func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if broken := s.broken.Load(); broken != nil {
+		return *broken
+	}
+	s.writing.Store(int64(time.Since(s.epoch)))
+	err := s.store(logs)
+	s.writing.Store(0)
+	s.full.Store(isFull(err))
+	s.suspect = err != nil
+	if err != nil && !isFull(err) {
+		s.stop(err)
+		s.fail(fmt.Errorf("write to the Raft log: %w", err))
+	}
+	return err
+}
+
+func (s *logStore) store(logs []*raft.Log) error {
+	if s.suspect {
+		// Raft believes that none of the failed entries is in the log, and will give their indexes to
+		// others. If some were written after all, they would follow upon those as a tail of an older term.
+		if err := s.cutFrom(logs[0].Index); err != nil {
+			return err
+		}
+	}
+	if err := s.db.StoreLogs(logs); err != nil {
+		return err
+	}
+	var bytes int64
+	for _, l := range logs {
+		bytes += int64(len(l.Data)) + entryOverhead
+	}
+	s.size.stored(logs[len(logs)-1].Index, bytes)
+	return nil
+}
+
+// entryOverhead is what an entry takes in the file beside its data, roughly.
+const entryOverhead = 100
+
+func (s *logStore) cutFrom(index uint64) error {
+	last, err := s.db.LastIndex()
+	if err != nil || last < index {
+		return err
+	}
+	return s.db.DeleteRange(index, last)
+}
+
+// DeleteRange implements raft.LogStore. Raft deletes a prefix after a snapshot, whose index may be that of
+// an entry that the state never sees and so lie beyond what is durable: a prefix is clamped to the
+// durable index (DESIGN 9, rule 2). A suffix, one that ends at the last index, passes: it is what a new
+// leader overrules. TrailingLogs is at least 1, so that a prefix never ends there.
+func (s *logStore) DeleteRange(from, to uint64) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if broken := s.broken.Load(); broken != nil {
+		return *broken
+	}
+	last, err := s.db.LastIndex()
+	if err != nil {
+		return err
+	}
+	if to >= last {
+		return s.db.DeleteRange(from, to)
+	}
+	durable, err := s.durable()
+	if err != nil {
+		return fmt.Errorf("which entries the state still needs: %w", err)
+	}
+	if to = min(to, durable); from > to {
+		return nil
+	}
+	for ; from <= to; from += deleteAtOnce { // a crash between leaves a shorter prefix to delete, no gap
+		upTo := min(from+deleteAtOnce-1, to)
+		if err := s.db.DeleteRange(from, upTo); err != nil {
+			return err
+		}
+		s.size.removed(upTo)
+	}
+	return nil
+}
+
+// deleteAtOnce bounds how long appends wait for a deletion.
+const deleteAtOnce = 512
+
+func (s *logStore) set(key, value []byte) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if broken := s.broken.Load(); broken != nil {
+		return *broken
+	}
+	err := s.db.Set(key, value)
+	s.full.Store(isFull(err))
+	return err
+}
+
+func (s *logStore) get(key []byte) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.Get(key)
+}
+
+func (s *logStore) getUint64(key []byte) (uint64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.GetUint64(key)
+}
+
+// stop makes every later write fail with err.
+func (s *logStore) stop(err error) { s.broken.CompareAndSwap(nil, &err) }
+
+func (s *logStore) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db.Close()
+}
+
+// stalled is how long the log write under way has taken; 0 if there is none.
+func (s *logStore) stalled() time.Duration {
+	began := s.writing.Load()
+	if began == 0 {
+		return 0
+	}
+	return time.Since(s.epoch) - time.Duration(began)
+}
+
+// isFull reports whether err says that a write did not happen for want of space. Bolt has then rolled back
+// and is as it was. Want of space that only fsync tells of is not among them: what it lost is not known.
+func isFull(err error) bool {
+	if p, ok := errors.AsType[*os.PathError](err); ok && p.Op == "write" {
+		return errors.Is(p, syscall.ENOSPC) || errors.Is(p, syscall.EDQUOT)
+	}
+	return err != nil && strings.HasPrefix(err.Error(), "file resize error") // bolt's, without the cause
+}
+
+func bigEndian(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }

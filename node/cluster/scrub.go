@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+const scrubbedFile = "scrubbed"
+
+// Scrub makes what was erased leave this node's files: the Raft log is cut past the last erasure and its
+// file written anew, since Bolt keeps old bytes in free pages, and the state is compacted. It does nothing
+// when nothing was erased since the last time. Writes wait while the file is written, which is short as
+// the log was just cut. A node that is killed meanwhile starts as if Scrub had not run, or had.
+//
+// An erasure that is itself the last entry can only be cut on a node that leads; elsewhere the error says
+// so and the next Scrub, after any other entry, does it.
+func (c *Cluster) Scrub(ctx context.Context) error {
+	c.compacting.Lock()
+	defer c.compacting.Unlock()
+	erased := c.st.ErasureIndex()
+	if erased <= c.scrubbed.Load() {
+		return nil
+	}
+	if err := c.moveOn(ctx, erased); err != nil {
+		return err
+	}
+	if err := c.cutLog(max(c.raft.LastIndex(), erased+1) - erased); err != nil {
+		return fmt.Errorf("cut the Raft log past the erasure at %d: %w", erased, err)
+	}
+	first, err := c.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	if first <= erased {
+		return fmt.Errorf("the Raft log still begins at %d: expected it past the erasure at %d", first, erased)
+	}
+	if err := c.log.rewrite(); err != nil {
+		return fmt.Errorf("write the Raft log anew: %w", err)
+	}
+	if err := c.st.CompactErased(ctx); err != nil {
+		return err
+	}
+	// Remembered last: whatever stops before is done again.
+	if err := writeDurably(filepath.Join(c.cfg.Dir, scrubbedFile), bigEndian(erased)); err != nil {
+		return err
+	}
+	c.scrubbed.Store(erased)
+	return nil
+}
+
+// moveOn sees to it that the log has an entry past index, because Raft always keeps the last.
+func (c *Cluster) moveOn(ctx context.Context, index uint64) error {
+	if c.raft.LastIndex() > index {
+		return nil
+	}
+	if c.inOffice() == nil {
+		return errNoLeader
+	}
+	return c.appendTick(ctx)
+}
+
+func readScrubbed(dir string) (uint64, error) {
+	data, err := os.ReadFile(filepath.Join(dir, scrubbedFile))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(data) != 8:
+		return 0, fmt.Errorf("%s in %s has %d bytes: expected 8", scrubbedFile, dir, len(data))
+	}
+	return binary.BigEndian.Uint64(data), nil
+}
+
+// stableKeys are all that Raft keeps beside the log.
+var stableKeys = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"}
+
+// rewrite copies what the log holds into a new file and puts it in place. Appends wait.
+func (s *logStore) rewrite() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if broken := s.broken.Load(); broken != nil {
+		return *broken
+	}
+	path := s.path + tmpSuffix
+	db, err := openLog(path, s.mapped)
+	if err != nil {
+		return err
+	}
+	if err := copyLog(db, s.db); err != nil {
+		return errors.Join(err, db.Close(), os.Remove(path))
+	}
+	// Bolt has synced the file at each commit. It stays open across the rename.
+	if err := renameDurably(path, s.path); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	old := s.db
+	s.db = db
+	return old.Close()
+}
+
+func copyLog(dst, src *raftboltdb.BoltStore) error {
+	for _, key := range stableKeys {
+		value, err := src.Get([]byte(key))
+		if err != nil && notFound(err) {
+			continue
+		}
+		if err == nil {
+			err = dst.Set([]byte(key), value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	first, err := src.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := src.LastIndex()
+	if err != nil || last == 0 {
+		return err
+	}
+	for from := first; from <= last; from += maxAppendEntries {
+		to := min(from+maxAppendEntries-1, last)
+		logs := make([]*raft.Log, 0, maxAppendEntries)
+		for i := from; i <= to; i++ {
+			l := new(raft.Log)
+			if err := src.GetLog(i, l); err != nil {
+				return fmt.Errorf("entry %d: %w", i, err)
+			}
+			logs = append(logs, l)
+		}
+		if err := dst.StoreLogs(logs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
