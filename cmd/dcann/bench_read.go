@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/wire"
 )
 
@@ -129,66 +126,4 @@ var benchFound = []byte(`,"status":200,`)
 func (w *batchWorker) count(body []byte) (delivered, refused int) {
 	delivered = bytes.Count(body, benchFound)
 	return delivered, w.size - delivered
-}
-
-func newBenchFirstCommand(a *app) *cobra.Command {
-	var id string
-	var since int64
-	var patience time.Duration
-	c := &cobra.Command{
-		Use:   "first --id DID",
-		Short: "ask until a passport is resolved; print how long it took",
-		Long: `Asks for one passport over and over until a node answers with it, and prints the
-milliseconds since the start, or since --since: how long a node takes to come back.`,
-		Example: `  dcann bench first --id did:dcann:xz:b… --since "$(date +%s%N)"`,
-		Args:    exactly(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			target, err := parseBenchTarget(a.registry)
-			if err != nil {
-				return err
-			}
-			if _, err := registry.ParseID(id); err != nil {
-				return usagef("--id: %v", err)
-			}
-			start := time.Now()
-			if since > 0 {
-				start = time.Unix(0, since)
-			}
-			ctx, cancel := context.WithTimeout(c.Context(), patience)
-			defer cancel()
-			if err := awaitFirst(ctx, target, id); err != nil {
-				return err
-			}
-			_, err = a.stdout.Write(append(strconv.AppendFloat(nil, float64(time.Since(start).Microseconds())/1e3, 'f', 1, 64), '\n'))
-			return err
-		},
-	}
-	c.Flags().StringVar(&id, "id", "", "the passport")
-	c.Flags().Int64Var(&since, "since", 0, "when the clock started, in nanoseconds since 1970")
-	c.Flags().DurationVar(&patience, "patience", time.Minute, "when to give up")
-	required(c, "id")
-	return c
-}
-
-// awaitFirst asks every 2 ms. A node that is still starting refuses the connection or says 503.
-func awaitFirst(ctx context.Context, target benchTarget, id string) error {
-	conn := newBenchConn(target)
-	defer conn.close()
-	request, last := target.get(wire.PathIdentifiers+id), "never reached"
-	for {
-		status, err := conn.do(ctx, request)
-		switch {
-		case err == nil && status == 200:
-			return nil
-		case err != nil:
-			last = err.Error()
-		default:
-			last = benchProblem(status, conn.body)
-		}
-		select {
-		case <-ctx.Done():
-			return &registry.Error{Kind: registry.Unavailable, Detail: "no answer in time; the last: " + last}
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
 }

@@ -68,4 +68,4 @@ for (const [accept, type] of [
   ['application/ld+json;profile="https://w3id.org/did-resolution"', 'application/ld+json'],
   ['*/*', 'application/did-resolution'],
 ]) strictEqual((await asked(accept, type)).id, did, accept)
-console.log(JSON.stringify({ id: document.id, verificationMethods: document.verificationMethod.length }))
+console.log(JSON.stringify({ id: document.id, services: (document.service ?? []).map((s) => s.serviceEndpoint) }))

@@ -1,0 +1,49 @@
+package scripts_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+	fence      = regexp.MustCompile("(?m)^```([a-z]*)$")
+)
+
+// TestReadmeCommands runs every shell block of the README, in order, in one shell, as a reader would who
+// copies them into a terminal: with the real binary, from the top of the repository. Only the address
+// differs, so that it does not meet a registry that runs here already.
+func TestReadmeCommands(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range fence.FindAllStringSubmatch(string(text), -1) {
+		// Commands can hide in a block without a name; those that are no commands say what they are.
+		if opening := i%2 == 0; opening && f[1] != "sh" && f[1] != "text" && f[1] != "go" && f[1] != "yaml" {
+			t.Errorf("block %d of the README is of kind %q: expected sh (it is run), text, go or yaml", i/2+1, f[1])
+		}
+	}
+	var commands strings.Builder
+	commands.WriteString("set -euo pipefail\ntrap 'jobs -p | xargs -r kill; wait' EXIT\n")
+	blocks := shellBlock.FindAllStringSubmatch(string(text), -1)
+	for _, b := range blocks {
+		commands.WriteString(b[1])
+	}
+	if len(blocks) < 3 || !strings.Contains(commands.String(), "dcann serve --dev") {
+		t.Fatalf("the README has %d shell blocks: expected the whole quick start", len(blocks))
+	}
+	address := "127.0.0.1:" + freePort(t)
+	bin := filepath.Dir(binary(t))
+	script(t, "..", []string{
+		"PATH=" + bin + ":" + os.Getenv("PATH"),
+		"GOBIN=" + bin,
+		"TMPDIR=" + t.TempDir(),
+		"DCANN_HTTP=" + address,
+		"DCANN_REGISTRY=http://" + address,
+	}, "bash", "-c", strings.ReplaceAll(commands.String(), "127.0.0.1:7400", address))
+}
