@@ -47,3 +47,50 @@ func TestReadmeCommands(t *testing.T) {
 		"DCANN_REGISTRY=http://" + address,
 	}, "bash", "-c", strings.ReplaceAll(commands.String(), "127.0.0.1:7400", address))
 }
+
+// TestReadmeDependencies holds the table of dependencies to what the packages import.
+func TestReadmeDependencies(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile(filepath.Join("..", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	required := regexp.MustCompile(`(?m)^\t(\S+) v\S+`).FindAllStringSubmatch(string(mod), -1)
+	used := map[string]bool{}
+	for _, imports := range readHouse(t, "..") {
+		for _, p := range imports {
+			module := ""
+			for _, r := range required {
+				if (p == r[1] || strings.HasPrefix(p, r[1]+"/")) && len(r[1]) > len(module) {
+					module = r[1]
+				}
+			}
+			if module != "" {
+				used[module] = true
+			}
+		}
+	}
+	listed := map[string]bool{}
+	_, table, _ := strings.Cut(string(text), "## Dependencies")
+	table, _, _ = strings.Cut(table, "\n## ")
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (\\S.*) \\|$").FindAllStringSubmatch(table, -1) {
+		listed[row[1]] = true
+	}
+	for m := range used {
+		if !listed[m] {
+			t.Errorf("README: %s is imported and has no line in the table of dependencies that says what for", m)
+		}
+	}
+	for m := range listed {
+		if !used[m] {
+			t.Errorf("README: %s is in the table of dependencies, and no package imports it", m)
+		}
+	}
+	if len(used) < 3 {
+		t.Fatalf("found %d modules in use: expected more", len(used))
+	}
+}
