@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dcann/dcann/registry/jws"
 )
@@ -184,60 +183,4 @@ func organisation(tb testing.TB, rotation, name string) *Record {
 		Roles: []Role{RoleProvider}, Domain: "vault.example",
 		Endpoints: []Endpoint{{Protocol: protocol, URL: "https://vault.example/"}},
 	}
-}
-
-// chainOf plays one record forward: it fills in what follows from the head.
-type chainOf struct {
-	*testing.T
-	h   *History
-	id  ID
-	now Millis
-}
-
-func newChain(t *testing.T) *chainOf { return &chainOf{T: t, h: NewHistory(policy(t, "fr")), now: start} }
-
-// draft is the content of an operation at the end of the chain, at its time.
-func (c *chainOf) draft(act Act, r *Record) Content {
-	content := Content{Act: act, Country: "fr", Iat: c.now.Unix(), Record: r}
-	if l := c.h.Lineage(c.id); l != nil {
-		content.ID, content.Prev, content.Seq = c.id, l.Head, l.Seq+1
-	}
-	return content
-}
-
-// try signs content and submits it.
-func (c *chainOf) try(signer string, content Content, ds ...Disclosure) (*Operation, error) {
-	c.Helper()
-	op, err := content.Sign(key(c, signer), ds...)
-	if err != nil {
-		return nil, err
-	}
-	_, err = c.h.Submit(op, c.now)
-	return op, err
-}
-
-// do is try that must succeed, one second later.
-func (c *chainOf) do(signer string, content Content, ds ...Disclosure) *Operation {
-	c.Helper()
-	op, err := c.try(signer, content, ds...)
-	check(c, err)
-	c.id = op.ID
-	c.now += 1000
-	return op
-}
-
-// refuse is try that must fail.
-func (c *chainOf) refuse(kind Kind, signer string, content Content, ds ...Disclosure) {
-	c.Helper()
-	_, err := c.try(signer, content, ds...)
-	wantKind(c, err, kind)
-}
-
-func (c *chainOf) wait(d time.Duration) { c.now = c.now.Add(d) }
-
-// undo is a recover of op with record r.
-func (c *chainOf) undo(op *Operation, r *Record) Content {
-	content := c.draft(Recover, r)
-	content.Undo = op.Name
-	return content
 }

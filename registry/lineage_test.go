@@ -9,14 +9,14 @@ import (
 // them as they were: it was compared with the thief's record, which it takes off.
 func TestRecoverTakesRetirementBack(t *testing.T) {
 	t.Parallel()
-	c := newChain(t)
+	c := newScene(t)
 	mine := passport(t, "a b")
 	c.do("a", c.draft(Create, mine))
 	stolen := passport(t, "a b")
 	retired := c.now.Unix()
 	stolen.Keys[0].Retired = &retired
 	theft := c.do("b", c.draft(Update, stolen))
-	c.refuse(Invalid, "a", c.draft(Update, mine))
+	c.refuse(Invalid, "", "a", c.draft(Update, mine))
 	c.do("a", c.undo(theft, mine))
 
 	// And the other way: what the thief dropped stays retired in the recover.
@@ -24,7 +24,7 @@ func TestRecoverTakesRetirementBack(t *testing.T) {
 	unlisted := passport(t, "a b")
 	unlisted.Keys = nil
 	theft = c.do("b", c.draft(Update, unlisted))
-	c.refuse(Invalid, "a", c.undo(theft, mine))
+	c.refuse(Invalid, "", "a", c.undo(theft, mine))
 	c.do("a", c.undo(theft, stolen))
 }
 
@@ -32,7 +32,7 @@ func TestRecoverTakesRetirementBack(t *testing.T) {
 // that. It was announced as undoable for 72 hours.
 func TestFinalAtEndsUnderTheStrongestKey(t *testing.T) {
 	t.Parallel()
-	c := newChain(t)
+	c := newScene(t)
 	final := func(want Millis) {
 		t.Helper()
 		got, _ := c.h.Lineage(c.id).FinalAt(DefaultRecoveryWindow)
@@ -43,12 +43,19 @@ func TestFinalAtEndsUnderTheStrongestKey(t *testing.T) {
 	c.do("a", c.draft(Create, passport(t, "a b")))
 	final(0)
 	weak := c.now
+	x0 := c.do("b", c.draft(Update, passport(t, "a b")))
+	final(weak.Add(72 * time.Hour))
+	c.do("a", c.draft(Update, passport(t, "a b")))
+	final(0)
+	c.refuse(Forbidden, "", "a", c.undo(x0, passport(t, "a b")))
+
+	weak = c.now
 	x := c.do("b", c.draft(Update, passport(t, "c a b")))
 	final(weak.Add(72 * time.Hour))
 	y := c.now
 	op := c.do("a", c.draft(Update, passport(t, "a b"))) // second in "c a b": c could undo it
 	final(y.Add(72 * time.Hour))
-	c.refuse(Forbidden, "a", c.undo(x, passport(t, "a b")))
+	c.refuse(Forbidden, "", "a", c.undo(x, passport(t, "a b")))
 	c.do("c", c.undo(op, passport(t, "c a b")))
 	final(weak.Add(72 * time.Hour)) // a can undo b again
 	c.do("a", c.undo(x, passport(t, "a b")))

@@ -12,28 +12,28 @@ import (
 // even when empty, and null is refused everywhere by jws.DecodeJSON.
 
 type payloadJSON struct {
-	V       *int64         `json:"v,omitempty"`
-	Act     *Act           `json:"act,omitempty"`
-	Country *string        `json:"country,omitempty"`
-	ID      *string        `json:"id,omitempty"`
-	Prev    *string        `json:"prev,omitempty"`
-	Seq     *uint64        `json:"seq,omitempty"`
-	Iat     *int64         `json:"iat,omitempty"`
-	Undo    *string        `json:"undo,omitempty"`
-	To      *string        `json:"to,omitempty"`
+	V       *int64         `json:"v,omitzero"`
+	Act     *Act           `json:"act,omitzero"`
+	Country *string        `json:"country,omitzero"`
+	ID      *string        `json:"id,omitzero"`
+	Prev    *string        `json:"prev,omitzero"`
+	Seq     *uint64        `json:"seq,omitzero"`
+	Iat     *int64         `json:"iat,omitzero"`
+	Undo    *string        `json:"undo,omitzero"`
+	To      *string        `json:"to,omitzero"`
 	Record  jsontext.Value `json:"record,omitzero"`
 }
 
 type recordJSON struct {
-	Kind         *RecordKind    `json:"kind,omitempty"`
+	Kind         *RecordKind    `json:"kind,omitzero"`
 	Rotation     []jws.Multikey `json:"rotation,omitzero"`
 	Keys         []keyJSON      `json:"keys,omitzero"`
 	Strands      []strandJSON   `json:"strands,omitzero"`
-	Name         *string        `json:"name,omitempty"`
-	LEI          *string        `json:"lei,omitempty"`
-	Jurisdiction *string        `json:"jurisdiction,omitempty"`
+	Name         *string        `json:"name,omitzero"`
+	LEI          *string        `json:"lei,omitzero"`
+	Jurisdiction *string        `json:"jurisdiction,omitzero"`
 	Roles        []Role         `json:"roles,omitzero"`
-	Domain       *string        `json:"domain,omitempty"`
+	Domain       *string        `json:"domain,omitzero"`
 	Endpoints    []endpointJSON `json:"endpoints,omitzero"`
 	Uses         []purposeJSON  `json:"uses,omitzero"`
 }
@@ -42,7 +42,7 @@ type keyJSON struct {
 	ID      *string       `json:"id"`
 	Key     *jws.Multikey `json:"key"`
 	Use     []Use         `json:"use"`
-	Retired *int64        `json:"retired,omitempty"`
+	Retired *int64        `json:"retired,omitzero"`
 }
 
 type strandJSON struct {
@@ -189,7 +189,7 @@ func (r *Record) decodeOrganisation(j recordJSON) (err error) {
 	case j.Strands != nil:
 		return invalid("record.strands: an organisation has none")
 	case j.Name == nil || j.Jurisdiction == nil || j.Roles == nil:
-		return invalid("record: an organisation has name, jurisdiction and roles")
+		return invalid("record.name, record.jurisdiction, record.roles: an organisation has all three")
 	case j.LEI != nil && *j.LEI == "" || j.Domain != nil && *j.Domain == "":
 		return invalid("record.lei, record.domain: expected a value, or to be absent")
 	}
