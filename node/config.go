@@ -3,7 +3,6 @@ package node
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -31,10 +30,6 @@ type Config struct {
 	TLSCert string
 	TLSKey  string
 
-	// PublicURL is what others call this registry, https://host/, for documents that name it. Default: the
-	// listener's own address.
-	PublicURL string
-
 	// Admin is where the operator's calls are answered: "unix:<path>", or host:port on a loopback address;
 	// "off" for none. Whoever can reach it may do everything, so the socket has mode 0600. Default
 	// unix:<Data>/admin.sock.
@@ -59,7 +54,7 @@ type Config struct {
 
 	// MinFree is the free space under Data, in bytes, below which nothing is written any more: clients get
 	// 503 and nothing breaks; writing resumes when there is space again. It must hold what a node writes
-	// between two looks, 250 ms apart, and a flush of its memory. Default 256 MiB.
+	// in a second, and a flush of its memory. Default 256 MiB.
 	MinFree uint64
 
 	// ScrubEvery is how often the files are rewritten if something was erased since, so that erased bytes
@@ -71,6 +66,10 @@ type Config struct {
 
 	// CacheBytes is the memory for blocks of the state on disk. Default: the state's own.
 	CacheBytes int64
+
+	// RequestsPerSecond and CreationsPerHour are limits per network address, counted on this node alone.
+	// Default 1000 and 100; negative: no limit.
+	RequestsPerSecond, CreationsPerHour int
 
 	// LimitLoopback applies the limits per address to clients on this machine too. Default: they are exempt.
 	LimitLoopback bool
@@ -130,9 +129,6 @@ func (c Config) Validate() error {
 	if err := c.validateAdmin(); err != nil {
 		return err
 	}
-	if err := c.validatePublicURL(); err != nil {
-		return err
-	}
 	if c.Country != "" {
 		if _, err := registry.ParseCountry(string(c.Country)); err != nil {
 			return err
@@ -177,17 +173,6 @@ func (c Config) validateAdmin() error {
 	}
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return invalid("admin %q: expected a loopback address, since whoever reaches it may do everything", c.Admin)
-	}
-	return nil
-}
-
-func (c Config) validatePublicURL() error {
-	if c.PublicURL == "" {
-		return nil
-	}
-	u, err := url.Parse(c.PublicURL)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return invalid("public-url %q: expected https://host/", c.PublicURL)
 	}
 	return nil
 }

@@ -10,11 +10,14 @@ import (
 	"syscall"
 )
 
+// ErrAddressInUse is what Open returns when another program listens on Config.HTTP. Its kind is Invalid.
+var ErrAddressInUse = invalid("in use by another program: name another address with --http, or port 0 for a free one")
+
 // listenHTTP opens the public listener, with TLS if there is a certificate.
 func listenHTTP(address string, cert *certificate) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, invalid("http %s is in use by another program: name another address with --http, or port 0 for a free one", address)
+		return nil, fmt.Errorf("http %s is %w", address, ErrAddressInUse)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("http listener: %w", err)

@@ -46,6 +46,8 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		return nil
 	}
 	for _, newCommand := range []func(*app) *cobra.Command{
+		newDemoCommand,
+		newServeCommand,
 		newKeyCommand,
 		newPassportCommand,
 		newStrandCommand,

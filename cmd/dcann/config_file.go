@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// maxConfigFile bounds a configuration file, in bytes.
+const maxConfigFile = 1 << 20
+
+// configure gives flags that were not given on the command line their values from the environment, and
+// what is then still missing from the YAML file of --config or DCANN_CONFIG. A name that no flag has is
+// refused, in the file and, among those that begin with DCANN_, not: others may use that prefix.
+func (a *app) configure(flags *pflag.FlagSet) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if err == nil && f.Name != "help" {
+			err = a.fromEnv(f)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	path := flags.Lookup("config").Value.String()
+	if path == "" {
+		return nil
+	}
+	values, err := readConfigFile(path)
+	if err != nil {
+		return err
+	}
+	for name, value := range values {
+		f := flags.Lookup(name)
+		if f == nil || name == "config" || name == "help" {
+			return usagef("%s: there is no setting %q: the names are those of the flags of dcann serve", path, name)
+		}
+		if f.Changed {
+			continue
+		}
+		if err := f.Value.Set(value); err != nil {
+			return usagef("%s: %s: %q: %v", path, name, value, err)
+		}
+	}
+	return nil
+}
+
+// readConfigFile reads a flat YAML mapping; a list becomes what a flag of several values takes.
+func readConfigFile(path string) (map[string]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--config: %w", err)}
+	}
+	defer f.Close()
+	var nodes map[string]yaml.Node
+	err = yaml.NewDecoder(io.LimitReader(f, maxConfigFile)).Decode(&nodes)
+	if errors.Is(err, io.EOF) {
+		return nil, nil // an empty file sets nothing
+	}
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--config %s: %w", path, err)}
+	}
+	values := make(map[string]string, len(nodes))
+	for name, n := range nodes {
+		switch {
+		case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+			values[name] = n.Value
+		case n.Kind == yaml.SequenceNode:
+			var items []string
+			if err := n.Decode(&items); err != nil {
+				return nil, usageError{fmt.Errorf("--config %s: %s: %w", path, name, err)}
+			}
+			values[name] = strings.Join(items, ",")
+		default:
+			return nil, usagef("--config %s: %s: expected a value or a list of values", path, name)
+		}
+	}
+	return values, nil
+}
