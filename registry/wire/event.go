@@ -17,7 +17,7 @@ type Event struct {
 	Type     EventType `json:"type"`
 	Time     Time      `json:"time"`
 	Subject  Subject   `json:"subject"`
-	Seq      uint64    `json:"seq"` // of this entry among those of its subject
+	Seq      uint64    `json:"seq"` // of an operation its seq; of a standing or acceptance how many came before
 
 	// Of organisations only.
 	ID        registry.ID   `json:"id,omitzero"`

@@ -1,0 +1,234 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/jws"
+	"github.com/dcann/dcann/registry/state"
+	"github.com/dcann/dcann/registry/wire"
+)
+
+// batchWindow is how many lines of a batch of operations are under way at a time: enough to fill an entry
+// of the log, few enough to bound what a batch holds in memory, about 32 MiB at worst.
+const batchWindow = 512
+
+// batchItem is one line of a batch. It is done when done is closed; the fields are then fixed.
+type batchItem struct {
+	done   chan struct{}
+	result state.Result
+	err    error
+}
+
+// operationBatch answers POST /v1/operations/batch. Lines for one identifier are submitted in the order of
+// the file, each when the one before has succeeded; others in parallel (DESIGN 8). The results are written
+// when the last line was read: a client may send all before it reads.
+func (s *Server) operationBatch(c echo.Context) error {
+	r := c.Request()
+	if _, err := query(r); err != nil {
+		return err
+	}
+	if err := expectType(r, wire.TypeNDJSON); err != nil {
+		return err
+	}
+	if r.ContentLength > wire.MaxBatchBytes {
+		return refuse(registry.TooLarge, "body has %d bytes: expected at most %d", r.ContentLength, wire.MaxBatchBytes)
+	}
+	select {
+	case s.batches <- struct{}{}:
+		defer func() { <-s.batches }()
+	case <-time.After(wire.MaxWait):
+		return refuse(registry.Unavailable, "%d batches are being taken in already", cap(s.batches))
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+	items, err := s.takeIn(c)
+	if err != nil {
+		return err
+	}
+	w := newStream(c, s.config.WriteTimeout)
+	common(w.header())
+	w.header()["Content-Type"] = valueNDJSON
+	w.header()["Cache-Control"] = valueNoStore
+	w.header()["Dcann-Index"] = s.indexValue()
+	c.Response().WriteHeader(http.StatusOK)
+	var line []byte
+	for _, item := range items {
+		line = s.appendItem(line, item)
+		if len(line) >= 32<<10 {
+			if w.write(line) != nil {
+				return nil // nobody to tell
+			}
+			line = line[:0]
+		}
+	}
+	if w.write(line) == nil {
+		w.finish()
+	}
+	return nil
+}
+
+// takeIn reads all lines, submits them and returns when all are done. An error is of the body as a whole:
+// what was read before it has been submitted, and can be sent again.
+func (s *Server) takeIn(c echo.Context) ([]*batchItem, error) {
+	var (
+		items   []*batchItem
+		last    = make(map[registry.ID]*batchItem)
+		window  = make(chan struct{}, batchWindow)
+		parsing = make(chan struct{}, cap(s.workers))
+		running sync.WaitGroup
+	)
+	defer running.Wait()
+	r := c.Request()
+	lines := newLines(c, s.config.ReadTimeout)
+	for {
+		text, err := lines.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(items) == wire.MaxBatch {
+			return nil, refuse(registry.TooLarge, "body has more than %d lines", wire.MaxBatch)
+		}
+		s.limits.charge(r, 1)
+		window <- struct{}{}
+		item := &batchItem{done: make(chan struct{})}
+		items = append(items, item)
+		raw, id, err := batchLine(text)
+		if err != nil {
+			item.err = err
+			close(item.done)
+			<-window
+			continue
+		}
+		before := last[id]
+		last[id] = item
+		running.Go(func() {
+			defer func() { <-window }()
+			defer close(item.done)
+			s.submitItem(r, item, before, raw, parsing)
+		})
+	}
+	running.Wait()
+	return items, nil
+}
+
+// batchLine reads a line as far as is needed to put it in its row: the operation and whose it is. Its
+// signature is checked later, by many at once.
+func batchLine(text []byte) (raw []byte, id registry.ID, err error) {
+	var operation string
+	if err := jws.DecodeJSON(text, &operation); err != nil {
+		return nil, "", invalid("line: %v: expected a JSON string of an operation", err)
+	}
+	raw = []byte(operation)
+	op, err := registry.ReplayOperation(raw)
+	if err != nil {
+		return nil, "", err
+	}
+	return raw, op.ID, nil
+}
+
+func (s *Server) submitItem(r *http.Request, item, before *batchItem, raw []byte, parsing chan struct{}) {
+	parsing <- struct{}{}
+	op, err := registry.ParseOperation(raw)
+	<-parsing
+	if err != nil {
+		item.err = err
+		return
+	}
+	if before != nil {
+		<-before.done
+		if before.err != nil {
+			item.err = refuse(registry.Conflict, "an earlier line of this batch for %s failed", op.ID)
+			item.result = state.Result{ID: op.ID, Op: op.Name}
+			return
+		}
+	}
+	if item.result, item.err = s.submit(r, op); item.err != nil {
+		item.result = state.Result{ID: op.ID, Op: op.Name}
+	}
+}
+
+// appendItem writes one line (wire.BatchLine).
+func (s *Server) appendItem(dst []byte, item *batchItem) []byte {
+	status := http.StatusCreated
+	var problem wire.Problem
+	switch {
+	case item.err != nil:
+		problem = wire.ProblemOf(item.err)
+		if status = problem.Status; status == http.StatusInternalServerError {
+			s.log.Error("operation of a batch failed", "error", item.err.Error())
+		}
+	case item.result.Known:
+		status = http.StatusOK
+	}
+	dst = append(dst, `{"status":`...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	if item.result.ID != "" {
+		dst = appendMember(dst, "id", item.result.ID)
+		dst = appendMember(dst, "op", item.result.Op)
+	}
+	if item.err != nil {
+		dst = appendProblem(appendName(dst, "problem"), problem)
+	} else {
+		dst = appendUint(dst, "seq", item.result.Seq)
+		dst = appendUint(dst, "position", item.result.Position)
+	}
+	return append(dst, '}', '\n')
+}
+
+// lines reads NDJSON of bounded size. Each line has its own deadline: the sender may take long, but not
+// fall silent.
+type lines struct {
+	in      *bufio.Reader
+	control *http.ResponseController
+	timeout time.Duration
+	left    int64
+	number  int
+}
+
+func newLines(c echo.Context, timeout time.Duration) *lines {
+	return &lines{
+		in:      bufio.NewReaderSize(c.Request().Body, wire.MaxBatchLine+2),
+		control: http.NewResponseController(c.Response().Writer),
+		timeout: timeout, left: wire.MaxBatchBytes,
+	}
+}
+
+// next is the next line that is not empty, valid until the call after; io.EOF after the last. The error's
+// kind is TooLarge or Invalid.
+func (l *lines) next() ([]byte, error) {
+	for {
+		if l.in.Buffered() == 0 {
+			_ = l.control.SetReadDeadline(time.Now().Add(l.timeout)) // best effort: tests have no connection
+		}
+		line, err := l.in.ReadSlice('\n')
+		l.number++
+		if l.left -= int64(len(line)); l.left < 0 {
+			return nil, refuse(registry.TooLarge, "body has more than %d bytes", wire.MaxBatchBytes)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, refuse(registry.TooLarge, "line %d has more than %d bytes", l.number, wire.MaxBatchLine)
+		case err != nil && err != io.EOF:
+			return nil, unread(err)
+		}
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+			return line, nil
+		}
+		if err == io.EOF {
+			return nil, io.EOF
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
+)
+
+// representation tells the renderings of one record apart.
+type representation uint8
+
+const (
+	asRecord       representation = iota // GET /v1/records/{did}
+	asResolution                         // application/did-resolution
+	asDID                                // application/did
+	asDIDJSON                            // application/did+json
+	asDIDLD                              // application/did+ld+json
+	asDereferenced                       // application/did-url-dereferencing
+)
+
+// rendered is an answer, complete but for Dcann-Index. It is shared between requests and never changed.
+type rendered struct {
+	status  int
+	body    []byte
+	stamp   state.Stamp     // the versions it was made from: a hit needs all to be current
+	expires registry.Millis // it says finalAt, which is no longer true afterwards; 0: never
+
+	// Header values, ready to be assigned.
+	contentType, length, etag, vary []string
+}
+
+// newRendered completes an answer. The ETag hashes the body and so all that it was made from; unlike the
+// stamp it is the same on every node of a country.
+func newRendered(status int, contentType, vary []string, body []byte, v *state.View, now registry.Millis) *rendered {
+	sum := sha256.Sum256(body)
+	var etag [2 + 32]byte
+	etag[0], etag[33] = '"', '"'
+	hex.Encode(etag[1:33], sum[:16])
+	a := &rendered{
+		status: status, body: body, contentType: contentType, vary: vary,
+		length: []string{strconv.Itoa(len(body))}, etag: []string{string(etag[:])},
+		stamp: v.Stamp,
+	}
+	if v.FinalAt != 0 && now <= v.FinalAt {
+		a.expires = v.FinalAt
+	}
+	return a
+}
+
+// send writes the answer, or 304 if the client has it. This is the hot path: it allocates nothing.
+func (a *rendered) send(c echo.Context, index []string) error {
+	w := c.Response()
+	h := w.Writer.Header()
+	common(h)
+	h["Cache-Control"] = valueRevalidate
+	h["Dcann-Index"] = index
+	h["Etag"] = a.etag
+	if a.vary != nil {
+		h["Vary"] = a.vary
+	}
+	if match := c.Request().Header["If-None-Match"]; match != nil && a.status == http.StatusOK && matches(match, a.etag[0]) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h["Content-Type"] = a.contentType
+	h["Content-Length"] = a.length
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body) // the reader is gone: nobody to tell
+	return nil
+}
+
+// matches implements If-None-Match: a list of tags, compared weakly, or * (RFC 9110, section 13.1.2).
+func matches(lists []string, etag string) bool {
+	for _, list := range lists {
+		for tag := range strings.SplitSeq(list, ",") {
+			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+			if tag == etag || tag == "*" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cacheKey is canonical: only an identifier that was parsed gets into the cache, so a hit needs no parsing.
+type cacheKey struct {
+	id registry.ID
+	as representation
+}
+
+// cache holds rendered answers, bounded by bytes. nil holds none.
+type cache struct {
+	answers *otter.Cache[cacheKey, *rendered]
+}
+
+// overhead is about what an entry costs beside its body: key, values, the cache's own node.
+const overhead = 600
+
+func newCache(maxBytes int64) (*cache, error) {
+	if maxBytes == 0 {
+		return nil, nil
+	}
+	answers, err := otter.New(&otter.Options[cacheKey, *rendered]{
+		MaximumWeight: uint64(maxBytes),
+		Weigher:       func(_ cacheKey, a *rendered) uint32 { return uint32(len(a.body) + overhead) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &cache{answers: answers}, nil
+}
+
+func (c *cache) close() {
+	if c != nil {
+		c.answers.StopAllGoroutines()
+	}
+}
+
+// cached is the answer for id if there is one that is still true: made from the versions that are current,
+// and not past a moment that it names.
+func (s *Server) cached(id registry.ID, as representation) (*rendered, bool) {
+	if s.cache == nil {
+		return nil, false
+	}
+	a, ok := s.cache.answers.GetIfPresent(cacheKey{id, as})
+	if !ok || !s.state.Current(a.stamp) || a.expires != 0 && registry.MillisOf(time.Now()) > a.expires {
+		return nil, false
+	}
+	return a, true
+}
+
+// keep remembers a for id. The key's text is copied: that of a request would hold on to all of it.
+func (s *Server) keep(id registry.ID, as representation, a *rendered) {
+	if s.cache != nil {
+		s.cache.answers.Set(cacheKey{registry.ID(strings.Clone(string(id))), as}, a)
+	}
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/wire"
+)
+
+func refuse(kind registry.Kind, format string, args ...any) error {
+	return &registry.Error{Kind: kind, Detail: fmt.Sprintf(format, args...)}
+}
+
+func invalid(format string, args ...any) error { return refuse(registry.Invalid, format, args...) }
+
+// httpError is a refusal that HTTP itself has a status for, and no kind of ours.
+type httpError struct {
+	problem wire.Problem
+	allow   string
+}
+
+func (e *httpError) Error() string { return e.problem.Detail }
+
+// panicked is a panic of a handler as an error; the stack is for the log alone.
+type panicked struct{ value any }
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// fail is echo's error handler: it gets what echo itself refuses, before a route was found.
+func (s *Server) fail(err error, c echo.Context) {
+	rt := &route{name: "none"}
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch he.Code {
+		case http.StatusMethodNotAllowed:
+			allow, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
+			err = &httpError{problem: wire.BlankProblem(he.Code, "method "+c.Request().Method+": expected one of "+allow), allow: allow}
+		case http.StatusNotFound:
+			err = notFound(c)
+		}
+	}
+	s.reply(c, rt, err)
+	s.metrics.requests.WithLabelValues(rt.name, strconv.Itoa(c.Response().Status)).Inc()
+}
+
+// reply renders err as a problem document (DESIGN 10). What is ours to mend is logged with the request's
+// identifier, which the caller is told; a refusal is only counted, as its text may quote the caller.
+func (s *Server) reply(c echo.Context, rt *route, err error) {
+	problem, allow := s.problem(c, err)
+	if problem.Status >= 500 {
+		problem.Instance = "urn:request:" + requestID(c)
+		s.logFailure(c, rt, problem.Status, err)
+	}
+	if c.Response().Committed {
+		// The answer had begun: only cutting the connection tells the reader that it is not whole.
+		panic(http.ErrAbortHandler)
+	}
+	body, encErr := wire.Encode(problem)
+	if encErr != nil {
+		body = []byte(`{"type":"about:blank","status":500}`)
+	}
+	h := c.Response().Header()
+	clear(h)
+	common(h)
+	h["Content-Type"] = valueProblem
+	h["Cache-Control"] = valueNoStore
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if id, _ := c.Get(requestIDKey).(string); id != "" {
+		h["X-Request-Id"] = []string{id}
+	}
+	if problem.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.FormatInt(problem.RetryAfter, 10)}
+	}
+	if allow != "" {
+		h["Allow"] = []string{allow}
+	}
+	if problem.Status == http.StatusRequestEntityTooLarge {
+		h["Connection"] = []string{"close"} // rather than to read the rest of it
+	}
+	c.Response().WriteHeader(problem.Status)
+	_, _ = c.Response().Write(body)
+}
+
+// problem decides what is told of err.
+func (s *Server) problem(c echo.Context, err error) (p wire.Problem, allow string) {
+	if he, ok := errors.AsType[*httpError](err); ok {
+		return he.problem, he.allow
+	}
+	if _, ok := errors.AsType[*registry.Error](err); !ok && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		err = refuse(registry.Unavailable, "no answer within the time of a request")
+	}
+	p = wire.ProblemOf(err)
+	if p.Status == http.StatusServiceUnavailable && p.RetryAfter == 0 {
+		p.RetryAfter = 1 // DESIGN 10: an unavailable always says when to come again
+	}
+	return p, ""
+}
+
+func (s *Server) logFailure(c echo.Context, rt *route, status int, err error) {
+	if c.Request().Context().Err() != nil {
+		return // the client went away
+	}
+	args := []any{"route", rt.name, "method", c.Request().Method, "status", status, "request_id", requestID(c), "error", err.Error()}
+	if _, ok := errors.AsType[*panicked](err); ok {
+		args = append(args, "stack", string(debug.Stack()))
+	}
+	if status == http.StatusServiceUnavailable || status == http.StatusBadGateway {
+		s.log.Warn("request not answered", args...)
+		return
+	}
+	s.log.Error("request failed", args...)
+}
+
+const requestIDKey = "request_id"
+
+// takeRequestID keeps the name that a client gave its request and says it back. A name of another form is
+// replaced by one of ours: it would go into the log.
+func takeRequestID(c echo.Context, id string) {
+	ok := len(id) >= 1 && len(id) <= 64
+	for i := 0; ok && i < len(id); i++ {
+		b := id[i]
+		ok = b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '.' || b == '_' || b == '-'
+	}
+	if !ok {
+		id = rand.Text()
+	}
+	c.Set(requestIDKey, id)
+	c.Response().Header()["X-Request-Id"] = []string{id}
+}
+
+// requestID names the request. It is made up only where it is needed: by an error.
+func requestID(c echo.Context) string {
+	if id, ok := c.Get(requestIDKey).(string); ok {
+		return id
+	}
+	id := rand.Text()
+	c.Set(requestIDKey, id)
+	return id
+}

@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
+	"github.com/dcann/dcann/registry/wire"
+)
+
+// operation answers POST /v1/operations.
+func (s *Server) operation(c echo.Context) error {
+	body, err := readSigned(c, wire.TypeOperation, wire.MaxOperation)
+	if err != nil {
+		return err
+	}
+	op, err := registry.ParseOperation(body)
+	if err != nil {
+		return err
+	}
+	result, err := s.submit(c.Request(), op)
+	if err != nil {
+		return err
+	}
+	return s.submitted(c, result)
+}
+
+// status answers POST /v1/statuses.
+func (s *Server) status(c echo.Context) error {
+	body, err := readSigned(c, wire.TypeStatement, wire.MaxStatement)
+	if err != nil {
+		return err
+	}
+	statement, err := registry.ParseStatus(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), wire.MaxWait)
+	defer cancel()
+	result, err := s.cluster.SubmitStatus(ctx, statement)
+	if err != nil {
+		return err
+	}
+	return s.submitted(c, result)
+}
+
+// acceptance answers POST /v1/acceptances.
+func (s *Server) acceptance(c echo.Context) error {
+	body, err := readSigned(c, wire.TypeStatement, wire.MaxStatement)
+	if err != nil {
+		return err
+	}
+	statement, err := registry.ParseAcceptance(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), wire.MaxWait)
+	defer cancel()
+	result, err := s.cluster.SubmitAcceptance(ctx, statement)
+	if err != nil {
+		return err
+	}
+	return s.submitted(c, result)
+}
+
+// readSigned reads the body of a signed object. A query has no place beside it.
+func readSigned(c echo.Context, mediaType string, limit int) ([]byte, error) {
+	if _, err := query(c.Request()); err != nil {
+		return nil, err
+	}
+	if err := expectType(c.Request(), mediaType); err != nil {
+		return nil, err
+	}
+	return readBody(c, limit)
+}
+
+// submit gives op to the cluster, within the limit on creations per address (DESIGN 6, rule 7). A creation
+// is counted only if it makes a record; while the limit is used up, what would be answered otherwise than
+// with a new record still is, since 429 comes last in the order of checks.
+func (s *Server) submit(r *http.Request, op *registry.Operation) (state.Result, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), wire.MaxWait)
+	defer cancel()
+	if op.Act != registry.Create {
+		return s.cluster.SubmitOperation(ctx, op)
+	}
+	give, quota := s.limits.creation(r)
+	if quota != nil {
+		_, known, err := s.state.CheckOperation(op, registry.MillisOf(time.Now()))
+		switch {
+		case err != nil:
+			return state.Result{}, err
+		case known != nil && known.Err == nil:
+			return *known, nil
+		}
+		s.metrics.limited.WithLabelValues("creations").Inc()
+		return state.Result{}, quota
+	}
+	result, err := s.cluster.SubmitOperation(ctx, op)
+	if err != nil || result.Known {
+		give()
+	}
+	return result, err
+}
+
+// submitted replies to a signed object that was accepted, now or before.
+func (s *Server) submitted(c echo.Context, r state.Result) error {
+	status := http.StatusCreated
+	if r.Known {
+		status = http.StatusOK
+	}
+	body := appendSubmitted(make([]byte, 0, 256), r)
+	h := c.Response().Header()
+	common(h)
+	h["Content-Type"] = valueJSON
+	h["Cache-Control"] = valueNoStore
+	h["Dcann-Index"] = s.indexValue()
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	c.Response().WriteHeader(status)
+	_, _ = c.Response().Write(body)
+	return nil
+}
+
+// appendSubmitted writes wire.Submitted.
+func appendSubmitted(dst []byte, r state.Result) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = appendString(dst, r.ID)
+	dst = appendMember(dst, "op", r.Op)
+	dst = appendUint(dst, "seq", r.Seq)
+	dst = appendUint(dst, "position", r.Position)
+	return append(dst, '}')
+}
