@@ -12,7 +12,7 @@ const unspecified = representation(255)
 
 func representationOf(mediaType string) (representation, bool) {
 	switch strings.ToLower(mediaType) {
-	case wire.TypeResolution:
+	case wire.TypeResolution, typeOldResolution:
 		return asResolution, true
 	case wire.TypeDID:
 		return asDID, true

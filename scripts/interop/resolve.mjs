@@ -65,7 +65,7 @@ for (const [accept, type] of [
   ['application/did+ld+json', 'application/did+ld+json'],
   ['application/did', 'application/did'],
   ['application/did-resolution', 'application/did-resolution'],
-  ['application/ld+json;profile="https://w3id.org/did-resolution"', 'application/ld+json'],
+  ['application/ld+json;profile="https://w3id.org/did-resolution"', 'application/did-resolution'],
   ['*/*', 'application/did-resolution'],
 ]) strictEqual((await asked(accept, type)).id, did, accept)
 console.log(JSON.stringify({ id: document.id, services: (document.service ?? []).map((s) => s.serviceEndpoint) }))
