@@ -10,6 +10,11 @@ import (
 // The representations of DID Resolution by media type. unspecified is what "anything" asks for.
 const unspecified = representation(255)
 
+// typeOldResolution, with the profile https://w3id.org/did-resolution, is how drafts of DID Resolution named
+// its result. Clients in use still ask for it (the Universal Resolver's front end, Veramo) and read whatever
+// JSON comes.
+const typeOldResolution = "application/ld+json"
+
 func representationOf(mediaType string) (representation, bool) {
 	switch strings.ToLower(mediaType) {
 	case wire.TypeResolution, typeOldResolution:
