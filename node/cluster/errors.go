@@ -21,6 +21,7 @@ var (
 	errClosing  = &registry.Error{Kind: registry.Unavailable, Detail: "the node is shutting down: ask another", RetryAfter: retryAfter}
 	errNoLeader = &registry.Error{Kind: registry.Unavailable, Detail: "this node does not lead, or not yet: nothing was written, try again", RetryAfter: retryAfter}
 	errUnknown  = &registry.Error{Kind: registry.Unavailable, Detail: "outcome unknown, safe to retry: the same signed object is never applied twice", RetryAfter: retryAfter}
+	errDisk     = &registry.Error{Kind: registry.Unavailable, Detail: "the registry's disk is full or fails: outcome unknown, safe to retry", RetryAfter: fullRetryAfter}
 	errStopped  = &registry.Error{Kind: registry.Unavailable, Detail: "the node has stopped after a fault of its own: outcome unknown, safe to retry elsewhere", RetryAfter: 10 * retryAfter}
 )
 

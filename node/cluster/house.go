@@ -76,8 +76,16 @@ func (c *Cluster) watch() {
 		case <-c.quit:
 			return
 		}
-		if d := c.log.stalled(); d > c.cfg.LogStall && !soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
-			c.fail(fmt.Errorf("a write to the Raft log has taken %s: expected less than %s", d.Round(time.Millisecond), c.cfg.LogStall))
+		if err := c.stalled(); err != nil && !soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
+			c.fail(err)
 		}
 	}
+}
+
+// stalled says that the log write under way takes too long; nil if it does not.
+func (c *Cluster) stalled() error {
+	if d := c.log.stalled(); d > c.cfg.LogStall {
+		return fmt.Errorf("a write to the Raft log has taken %s so far: expected less than %s", d.Round(time.Millisecond), c.cfg.LogStall)
+	}
+	return nil
 }

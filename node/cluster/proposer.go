@@ -176,8 +176,8 @@ func (c *Cluster) because(err error) error {
 	switch {
 	case c.Err() != nil:
 		return errStopped
-	case c.log.full.Load():
-		return &registry.Error{Kind: registry.Unavailable, Detail: "the registry's disk is full: outcome unknown, safe to retry", RetryAfter: fullRetryAfter}
+	case c.log.full.Load(), c.st.DiskError() != nil:
+		return errDisk
 	}
 	return err
 }

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -77,8 +76,8 @@ func (c *Cluster) Ready() error {
 	if err := c.Bounded(); err != nil {
 		return err
 	}
-	if d := c.log.stalled(); d > c.cfg.LogStall {
-		return fmt.Errorf("a write to the Raft log has taken %s so far", d.Round(time.Millisecond))
+	if err := c.stalled(); err != nil {
+		return err
 	}
 	return c.space.check()
 }

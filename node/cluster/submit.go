@@ -101,6 +101,9 @@ func (c *Cluster) writable(t *tenure) error {
 	if err := c.space.check(); err != nil {
 		return err
 	}
+	if c.st.DiskError() != nil {
+		return errDisk
+	}
 	if t == nil {
 		return c.because(errNoLeader)
 	}

@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// smallDisk mounts a tmpfs of size bytes.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "disk")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("SKIPPED, the full disk is NOT tested: mounting a tmpfs needs root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fillDisk leaves about left bytes free; the returned function gives the space back.
+func fillDisk(t *testing.T, dir string, left uint64) func() {
+	t.Helper()
+	space := freeSpace{dir: dir}
+	f, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 16<<10)
+	for space.measure() > left {
+		if _, err := f.Write(block); err != nil {
+			break
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(f.Name()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// writeUntilRefused has many writers submit until each was refused once. It returns what was acknowledged.
+func (n *node) writeUntilRefused(t *testing.T) (acknowledged []*passport) {
+	t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				p, op := create()
+				_, err := n.SubmitOperation(t.Context(), op)
+				if err != nil {
+					if registry.KindOf(err) != registry.Unavailable {
+						t.Errorf("on a full disk: %v: expected unavailable", err)
+					}
+					return
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, p)
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return acknowledged
+}
+
+func (n *node) mustHeal(t *testing.T, acknowledged []*passport) {
+	t.Helper()
+	p, op := create()
+	eventually(t, "writes after space returned", func() bool {
+		_, err := n.SubmitOperation(t.Context(), op)
+		return err == nil
+	})
+	for _, q := range append(acknowledged, p) {
+		n.mustHold(t, q)
+	}
+	n.restart(t, func(c *Config) { c.FlushInterval = time.Hour })
+	for _, q := range append(acknowledged, p) {
+		n.mustHold(t, q)
+	}
+	n.mustKeepTheRule(t)
+}
+
+// The log's disk is filled to the last byte, three times over.
+func TestAFullDiskHealsWithoutARestart(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"log", "log and state"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			disk, dir := smallDisk(t, "64m"), t.TempDir()
+			if what == "log" {
+				if err := os.Symlink(disk, filepath.Join(dir, "raft")); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				dir = disk
+			}
+			n := start(t, dir, func(c *Config) { c.HeartbeatTimeout, c.ProposeTimeout = 100*time.Millisecond, 5*time.Second })
+			for range 3 {
+				giveBack := fillDisk(t, disk, 256<<10)
+				acknowledged := n.writeUntilRefused(t)
+				if err := n.Bounded(); err != nil {
+					t.Errorf("a full disk stopped reads: %v", err)
+				}
+				if err := n.Err(); err != nil {
+					t.Fatalf("a full disk stopped the node: %v", err)
+				}
+				t.Logf("%d acknowledged until the disk was full", len(acknowledged))
+				giveBack()
+				n.mustHeal(t, acknowledged)
+			}
+		})
+	}
+}
+
+func TestTheReserveIsKept(t *testing.T) {
+	t.Parallel()
+	dir := smallDisk(t, "64m")
+	n := start(t, dir, func(c *Config) { c.MinFree = 16 << 20 })
+	giveBack := fillDisk(t, dir, 8<<20)
+	acknowledged := n.writeUntilRefused(t)
+	_, op := create()
+	_, err := n.SubmitOperation(t.Context(), op)
+	if e, ok := err.(*registry.Error); !ok || e.Kind != registry.Unavailable || e.RetryAfter == 0 {
+		t.Errorf("got %v: expected unavailable, with a time to come again", err)
+	}
+	if n.Status().LogFull || n.Ready() == nil {
+		t.Errorf("status %+v, ready %v: expected a node short of space that never found the disk full", n.Status(), n.Ready())
+	}
+	giveBack()
+	n.mustHeal(t, acknowledged)
+}

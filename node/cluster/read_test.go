@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/dcann/dcann/registry"
+)
+
+func TestALinearizableReadSeesWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 10 {
+				p, op := create()
+				if _, err := n.SubmitOperation(t.Context(), op); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := n.ReadIndex(t.Context()); err != nil {
+					t.Error(err)
+				}
+				n.mustHold(t, p)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Who comes while a confirmation is under way must not share it: it may have begun before the request.
+func TestReadRoundsAreJoinedOnlyBeforeTheyBegin(t *testing.T) {
+	t.Parallel()
+	r := readRounds{kick: make(chan struct{}, 1)}
+	first, second := r.join(), r.join()
+	if first != second {
+		t.Error("two that wait for a confirmation to begin got two of them")
+	}
+	if began := r.begin(); began != first {
+		t.Error("another round began")
+	}
+	if third := r.join(); third == first {
+		t.Error("a request joined a confirmation that had begun before it")
+	}
+	if r.begin() == nil || r.begin() != nil {
+		t.Error("a round is to begin once")
+	}
+}
+
+func TestWaitIndex(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	at := n.AppliedIndex()
+	if err := n.WaitIndex(t.Context(), at); err != nil {
+		t.Error(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- n.WaitIndex(t.Context(), at+1) }()
+	_, op := create()
+	n.mustSubmit(t, op)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.WaitIndex(ctx, at+1000); registry.KindOf(err) != registry.Unavailable {
+		t.Errorf("waiting for what never comes: %v", err)
+	}
+}
+
+func TestOutOfOffice(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	n.office.Store(&tenure{term: n.raft.CurrentTerm() - 1})
+	if err := n.ReadIndex(t.Context()); registry.KindOf(err) != registry.Unavailable {
+		t.Errorf("ReadIndex in a term without an entry of its own: %v", err)
+	}
+	_, op := create()
+	if _, err := n.SubmitOperation(t.Context(), op); registry.KindOf(err) != registry.Unavailable {
+		t.Errorf("SubmitOperation in a term without an entry of its own: %v", err)
+	}
+	if err := n.Bounded(); err != nil {
+		t.Errorf("the only voter knows its own state: %v", err)
+	}
+}

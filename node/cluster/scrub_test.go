@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// filesWith names the files under dir that hold needle.
+func filesWith(t *testing.T, dir string, needle []byte) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, needle) {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestErasedBytesLeaveEveryFile(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	p, op := create()
+	secret := []byte(op.Message().Compact()) // as it lies in the log: the whole signed text
+	n.mustSubmit(t, op)
+	var others []*passport
+	for range 50 {
+		q, op := create()
+		n.mustSubmit(t, op)
+		others = append(others, q)
+	}
+	if len(filesWith(t, n.dir, secret)) == 0 {
+		t.Fatal("the signed text is in no file: the test shows nothing")
+	}
+	for _, act := range []registry.Act{registry.Deactivate, registry.Erase} {
+		if act == registry.Erase {
+			time.Sleep(1100 * time.Millisecond) // the recovery window of this policy
+		}
+		op := p.next(act)
+		n.mustSubmit(t, op)
+		p.moved(op)
+	}
+	scrub(t, n)
+	key := []byte(p.key.Public().Multikey())
+	for _, needle := range [][]byte{secret, key, op.RecordJSON()} {
+		if found := filesWith(t, n.dir, needle); len(found) > 0 {
+			t.Errorf("%.20q… is still in %v", needle, found)
+		}
+	}
+	n.mustKeepTheRule(t)
+	n.restart(t, nil)
+	for _, q := range others {
+		n.mustHold(t, q)
+	}
+	before := n.Status().LogFirst
+	scrub(t, n) // nothing was erased since; remembered across the restart
+	if got := n.Status().LogFirst; got != before {
+		t.Errorf("a second scrub cut the log from %d to %d", before, got)
+	}
+}
+
+func scrub(t *testing.T, n *node) {
+	t.Helper()
+	if err := n.Scrub(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := n.Status().Scrubbed, n.st.ErasureIndex(); got != want {
+		t.Errorf("scrubbed up to %d: expected %d", got, want)
+	}
+}
+
+// rewrite copies the keys it knows. This fails when Raft learns a new one.
+func TestEveryStableKeyIsCopied(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(n.log.path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("conf")).ForEach(func(k, _ []byte) error {
+			if !slices.Contains(stableKeys, string(k)) {
+				t.Errorf("Raft keeps %q, which rewrite does not copy", k)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
