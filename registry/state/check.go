@@ -1,0 +1,102 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// Proposal is a command whose checks passed. It has no exported fields: only the Check methods make
+// one, so that what was not checked cannot be proposed, by construction.
+type Proposal struct{ command Command }
+
+// Command is what to put into a Batch; not to be modified.
+func (p Proposal) Command() Command { return p.command }
+
+// at is the registry time that a check reckons with.
+func (p *published) at(now registry.Millis) registry.Millis {
+	return max(now, p.counters.LastTime+1)
+}
+
+// CheckOperation judges op as the leader does before it proposes. now is the leader's clock. It returns a
+// proposal, or the first result of an operation that is known, or an error. All of them are of the state
+// as applied here; a refusal may be told to anybody only once this node is known to be current (DESIGN 2).
+//
+// The error's kind is Unavailable while there is no policy, and else what Lineage.Check gives, in the
+// order of DESIGN 6; Internal is a failure of the store.
+func (s *Store) CheckOperation(op *registry.Operation, now registry.Millis) (Proposal, *Result, error) {
+	p := s.published.Load()
+	if p.policy == nil {
+		return Proposal{}, nil, noPolicy()
+	}
+	var err error
+	var known *Result
+	if op.Act == registry.Create { // one row decides: no need of a snapshot
+		_, known, err = judgeOperation(committed{s.db}, p.policy, op, p.at(now))
+	} else {
+		snap := s.snapshot()
+		_, known, err = judgeOperation(committed{snap.Snapshot}, p.policy, op, p.at(now))
+		snap.close()
+	}
+	if err != nil || known != nil {
+		return Proposal{}, known, err
+	}
+	return Proposal{Command{Type: OperationCommand, Bytes: op.Bytes()}}, nil, nil
+}
+
+// CheckStatus is CheckOperation for a status; see Accreditation.Check for the kinds of error.
+func (s *Store) CheckStatus(st *registry.StatusStatement, now registry.Millis) (Proposal, *Result, error) {
+	p := s.published.Load()
+	if p.policy == nil {
+		return Proposal{}, nil, noPolicy()
+	}
+	snap := s.snapshot()
+	defer snap.close()
+	_, known, err := judgeStatus(committed{snap.Snapshot}, p.policy, st, p.at(now))
+	if err != nil || known != nil {
+		return Proposal{}, known, err
+	}
+	return Proposal{Command{Type: StatusCommand, Bytes: []byte(st.Message().Compact())}}, nil, nil
+}
+
+// CheckAcceptance is CheckOperation for an acceptance; see AcceptanceState.Check for the kinds of error. It
+// verifies the signature, with a key of the provider's record, and pins this record.
+func (s *Store) CheckAcceptance(a *registry.Acceptance, now registry.Millis) (Proposal, *Result, error) {
+	p := s.published.Load()
+	if p.policy == nil {
+		return Proposal{}, nil, noPolicy()
+	}
+	snap := s.snapshot()
+	j, known, err := judgeAcceptance(committed{snap.Snapshot}, p.policy, a, p.at(now), false)
+	snap.close()
+	if err != nil || known != nil {
+		return Proposal{}, known, err
+	}
+	return Proposal{Command{Type: AcceptanceCommand, Bytes: []byte(a.Message().Compact()), Pins: []Pin{j.pin}}}, nil, nil
+}
+
+// CheckPolicy is CheckOperation for a policy; see registry.ParsePolicy for the kinds of error.
+func (s *Store) CheckPolicy(raw []byte) (Proposal, *Result, error) {
+	p := s.published.Load()
+	_, known, err := judgePolicy(committed{s.db}, raw, p.policy, p.counters.Policy)
+	if err != nil || known != nil {
+		return Proposal{}, known, err
+	}
+	return Proposal{Command{Type: PolicyCommand, Bytes: raw}}, nil, nil
+}
+
+// LevelProposal raises the level. Propose it only when every member supports it: a node that does not
+// stops. The error's kind is Invalid for a level that this release does not know, Conflict for one that
+// is not above the state's.
+func (s *Store) LevelProposal(level uint32) (Proposal, error) {
+	switch now := s.Level(); {
+	case level > MaxLevel:
+		return Proposal{}, &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("level %d: this release knows levels up to %d", level, MaxLevel)}
+	case level <= now:
+		return Proposal{}, &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf("level %d: the level is %d already", level, now)}
+	}
+	return Proposal{Command{Type: LevelCommand, Bytes: levelBytes(level)}}, nil
+}
+
+// TickProposal does nothing but what is due (Store.DueTick).
+func TickProposal() Proposal { return Proposal{Command{Type: TickCommand}} }

@@ -1,0 +1,155 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// A disclosure is held while a standing record or an undoable one refers to it (DESIGN 5): the record in
+// force, and the bases of operations that can still be undone, since undoing one is what brings its base
+// back. An operation signed by its base's first key cannot be undone by itself: nobody outranks that key.
+// So a disclosure outside the record in force is held until the latest of
+//
+//	registry time of op + recovery window, over the op on the stack that are not Strong and whose base has it.
+//
+// Such disclosures lie in spaceDisclosure, with a row in spaceDue for when their time is over.
+
+// bases answers how long a digest is held, reading the records of bases once.
+type bases struct {
+	a       *applier
+	rec     *record // after the operation, but for the operations that it took off
+	stack   []registry.Standing
+	records map[uint64][]registry.Digest
+}
+
+func (a *applier) newBases(j judged) *bases {
+	return &bases{a: a, rec: j.before, stack: j.Next().Stack, records: make(map[uint64][]registry.Digest)}
+}
+
+// until is 0 when nothing that can be undone refers to d.
+func (b *bases) until(d registry.Digest) (registry.Millis, error) {
+	window := b.a.published.policy.Window()
+	for _, s := range slices.Backward(b.stack) { // their times rise: the first hit is the latest
+		if s.Strong {
+			continue
+		}
+		digests, err := b.digests(s.Base)
+		if err != nil {
+			return 0, err
+		}
+		if slices.Contains(digests, d) {
+			return s.Time.Add(window), nil
+		}
+	}
+	return 0, nil
+}
+
+func (b *bases) digests(seq uint64) ([]registry.Digest, error) {
+	if d, ok := b.records[seq]; ok {
+		return d, nil
+	}
+	r, err := recordAt(b.a.w, b.rec, seq)
+	if err != nil {
+		return nil, err
+	}
+	b.records[seq] = r.Strands
+	return r.Strands, nil
+}
+
+// keepStrands decides on every disclosure that was held before the operation and is not in next.
+func (a *applier) keepStrands(j judged, next *record) error {
+	b := a.newBases(j)
+	strands := j.Operation().Record.Strands
+	for i := range j.before.Strands {
+		s := &j.before.Strands[i]
+		digest := s.digest()
+		if slices.Contains(strands, digest) {
+			continue
+		}
+		until, err := b.until(digest)
+		if err != nil {
+			return err
+		}
+		if until == 0 {
+			err = a.drop(next.ref, digest, s)
+		} else {
+			next.Kept++
+			err = a.keep(next.ref, digest, &keptRow{Strand: *s, Until: until})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(j.Undone()) == 0 || next.Kept == 0 {
+		return nil
+	}
+	return a.keepAnew(b, j, next)
+}
+
+// keepAnew reconsiders what was kept before a recovery: the operations that it took off refer to nothing
+// any more, and the base of the first of them can come back for another window.
+func (a *applier) keepAnew(b *bases, j judged, next *record) error {
+	var affected []registry.Digest
+	for _, s := range j.Undone() {
+		for _, seq := range []uint64{s.Base, s.Seq} {
+			if s.Act == registry.Deactivate && seq == s.Seq {
+				continue // carries no record
+			}
+			digests, err := b.digests(seq)
+			if err != nil {
+				return err
+			}
+			affected = append(affected, digests...)
+		}
+	}
+	slices.Sort(affected)
+	for _, digest := range slices.Compact(affected) {
+		if err := a.keepAnewOne(b, next, digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *applier) keepAnewOne(b *bases, next *record, digest registry.Digest) error {
+	kept, err := loadKept(a.w, next.ref, digest)
+	if err != nil || kept == nil {
+		return err
+	}
+	until, err := b.until(digest)
+	if err != nil || until == kept.Until {
+		return err
+	}
+	if err := a.unkeep(next.ref, digest, kept.Until); err != nil {
+		return err
+	}
+	if until == 0 {
+		next.Kept--
+		return a.drop(next.ref, digest, &kept.Strand)
+	}
+	kept.Until = until
+	return a.keep(next.ref, digest, kept)
+}
+
+// keep writes the rows of a disclosure that is not in the record in force.
+func (a *applier) keep(r ref, digest registry.Digest, row *keptRow) error {
+	d := digest.Bytes()
+	if err := a.w.setRow(r.disclosure(d), row); err != nil {
+		return err
+	}
+	a.w.due(row.Until)
+	return a.w.set(dueKey(row.Until, dropDisclosure, r, d[:]), []byte{})
+}
+
+// drop forgets a disclosure that is in no row any more. How its strand stands stays: the log says so too,
+// and counts on if the disclosure is ever sent again.
+func (a *applier) drop(r ref, digest registry.Digest, s *strandRow) error {
+	d := digest.Bytes()
+	a.w.scrub(r.disclosure(d))
+	a.w.scrub(r.key())
+	if s.Accepted == nil {
+		return nil
+	}
+	return a.w.setRow(r.strand(d), s.Accepted)
+}
