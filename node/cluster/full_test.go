@@ -146,3 +146,41 @@ func TestTheReserveIsKept(t *testing.T) {
 	giveBack()
 	n.mustHeal(t, acknowledged)
 }
+
+// Raft panics when its term cannot be saved.
+func TestTheTermWaitsForSpace(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, "4m")
+	db, err := openLog(filepath.Join(disk, logFile), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails := func(err error) { t.Error(err) }
+	log := &logStore{db: db, fail: fails, epoch: time.Now()}
+	defer log.close()
+	giveBack := fillDisk(t, disk, 0)
+	large := make([]byte, 512<<10)
+	if err := log.set([]byte("k"), large); !isFull(err) {
+		t.Fatalf("set on a full disk: %v", err)
+	}
+	quit := make(chan struct{})
+	stable := &stableStore{log: log, quit: quit, fail: fails}
+	saved, ended := make(chan error, 1), make(chan struct{})
+	go func() { saved <- stable.Set([]byte("k"), large) }()
+	select {
+	case err := <-saved:
+		t.Fatalf("Set returned %v on a full disk", err)
+	case <-time.After(2 * retryFull):
+	}
+	giveBack()
+	if err := <-saved; err != nil {
+		t.Error(err)
+	}
+	fillDisk(t, disk, 0)
+	go func() {
+		defer close(ended)
+		t.Errorf("Set returned %v after the end", stable.Set([]byte("l"), large))
+	}()
+	close(quit)
+	<-ended
+}

@@ -225,3 +225,28 @@ func TestCloseLetsNobodyHang(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// A record that the check relied on moved before Apply: what became of the command is for a second check
+// to say.
+func TestWhatMovedIsCheckedAgain(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	p, op := create()
+	n.mustSubmit(t, op)
+	late := p.next(registry.Update)
+	stale, _, err := n.st.CheckOperation(late, n.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mustSubmit(t, p.next(registry.Update))
+	calls := 0
+	_, err = n.submit(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
+		if calls++; calls == 1 {
+			return stale, nil, nil
+		}
+		return state.Proposal{}, &state.Result{Known: true}, nil
+	})
+	if err != nil || calls != 2 {
+		t.Errorf("%v after %d checks: expected the second to count", err, calls)
+	}
+}
