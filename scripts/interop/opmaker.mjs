@@ -174,7 +174,8 @@ async function check(id, alg, update, record, purchases, keys) {
 
   const history = (await call('GET', `/v1/records/${id}/operations`)).json.operations
   deepStrictEqual(history.map((o) => [o.seq, o.undone]), [[0, false], [1, false]])
-  strictEqual(history[1].operation, update.sdjwt.split('~')[0] + '~', 'without the granted disclosure')
+  strictEqual(history[1].operation, [update.sdjwt.split('~')[0], purchases.text, ''].join('~'),
+    'with the disclosures of public strands that are held, without the granted one')
 
   const { json: resolution } = await call('GET', `/1.0/identifiers/${id}`)
   const methods = Object.fromEntries(resolution.didDocument.verificationMethod.map((m) => [m.id, m.publicKeyMultibase]))
