@@ -48,7 +48,6 @@ type Node struct {
 // The error's kind is Invalid for a configuration that cannot be, Unavailable when another process has the
 // directory.
 func Open(ctx context.Context, config Config, version string, log *slog.Logger) (*Node, error) {
-	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
@@ -56,18 +55,24 @@ func Open(ctx context.Context, config Config, version string, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	config.Data = data
+	config = config.withDefaults()
+	if err := config.Validate(); err != nil { // once more: the path of the socket has become longer
+		return nil, err
+	}
 	n := &Node{config: config, log: log, metrics: prometheus.NewRegistry(), ready: make(chan struct{})}
 	if n.lock, err = lockDir(data); err != nil {
 		return nil, err
 	}
-	if err := n.open(ctx, data, version); err != nil {
+	if err := n.open(ctx, version); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
 // open fills n in, as far as it gets: Close closes what is there.
-func (n *Node) open(ctx context.Context, data, version string) (err error) {
+func (n *Node) open(ctx context.Context, version string) (err error) {
+	data := n.config.Data
 	// A first start that cannot end well leaves nothing behind.
 	if _, err := os.Stat(filepath.Join(data, raftDir)); errors.Is(err, os.ErrNotExist) {
 		if _, err := firstPolicy(n.config); err != nil {

@@ -49,7 +49,7 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.CreationsPerHour, "creations-per-hour", 0, "limit of one address (default 100, negative: none)")
 	f.BoolVar(&c.LimitLoopback, "limit-loopback", false, "apply these limits to this machine too")
 	f.StringSliceVar(&s.proxies, "trusted-proxies", nil, "networks whose X-Forwarded-For is believed, such as 10.0.0.0/8")
-	f.StringVar(&s.readyFile, "ready-file", "", "file to write {\"http\",\"admin\",\"country\"} to, once the node answers")
+	f.StringVar(&s.readyFile, "ready-file", "", "file that is there, with the node's addresses as JSON, while the node answers")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -130,13 +130,14 @@ type readiness struct {
 
 // serve runs a node until ctx is done.
 func (a *app) serve(ctx context.Context, config node.Config, readyFile string, log *slog.Logger) (err error) {
-	if readyFile != "" {
-		if err := os.Remove(readyFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return usageError{fmt.Errorf("--ready-file: %w", err)}
-		}
+	if err := unannounce(readyFile); err != nil {
+		return usageError{fmt.Errorf("--ready-file: %w", err)}
 	}
 	n, err := node.Open(ctx, config, buildVersion(), log)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil // stopped before it began
+	case err != nil:
 		return configError(err)
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
@@ -152,7 +153,7 @@ func (a *app) serve(ctx context.Context, config node.Config, readyFile string, l
 	}()
 	err = n.Run(ctx)
 	stop()
-	return errors.Join(configError(err), <-announced)
+	return errors.Join(configError(err), <-announced, unannounce(readyFile))
 }
 
 // configError marks an error of the configuration as one of usage: the same start would fail again.
@@ -161,6 +162,17 @@ func configError(err error) error {
 		return usageError{err}
 	}
 	return err
+}
+
+// unannounce removes the ready file of a node that does not answer, or not any more.
+func unannounce(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // announce writes the ready file, whole or not at all, so that who waits for it can read it at once.
