@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,25 +11,28 @@ import (
 )
 
 // BenchmarkSubmit has 256 wallets create passports that were signed before, one operation at a time each.
-// The baseline appends the same commands to the same kind of log in batches as large as Submit made them,
-// but only checks and applies nothing: what Raft and the disk allow.
+// BenchmarkBareRaft is what to compare it with.
 func BenchmarkSubmit(b *testing.B) {
 	const wallets = 256
-	ops := make([]*registry.Operation, b.N)
-	sign(ops)
-	n := start(b, b.TempDir(), nil)
-	before := n.Status()
-	b.ResetTimer()
-	b.ReportAllocs()
-	inParallel(wallets, b.N, func(i int) {
-		if _, err := n.SubmitOperation(b.Context(), ops[i]); err != nil {
-			b.Error(err)
-		}
-	})
-	b.StopTimer()
-	s := n.Status()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
-	b.ReportMetric(float64(s.Commands-before.Commands)/float64(s.Batches-before.Batches), "ops/batch")
+	for _, pipeline := range []int{2, DefaultPipeline, 16} {
+		b.Run(fmt.Sprintf("pipeline-%d", pipeline), func(b *testing.B) {
+			ops := make([]*registry.Operation, b.N)
+			sign(ops)
+			n := startWith(b, b.TempDir(), state.Options{}, func(c *Config) { c.Pipeline = pipeline })
+			before := n.Status()
+			b.ResetTimer()
+			b.ReportAllocs()
+			inParallel(wallets, b.N, func(i int) {
+				if _, err := n.SubmitOperation(b.Context(), ops[i]); err != nil {
+					b.Error(err)
+				}
+			})
+			b.StopTimer()
+			s := n.Status()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+			b.ReportMetric(float64(s.Commands-before.Commands)/float64(s.Batches-before.Batches), "ops/batch")
+		})
+	}
 }
 
 // sign makes creates on all cores.
@@ -55,7 +59,7 @@ func BenchmarkBareRaft(b *testing.B) {
 	for _, tt := range []struct {
 		name             string
 		callers, inEntry int
-	}{{"256callers-1op", 256, 1}, {"4callers-64ops", 4, 64}} {
+	}{{"256callers-1op", 256, 1}, {"4callers-64ops", 4, 64}, {"1caller-64ops", 1, 64}} {
 		b.Run(tt.name, func(b *testing.B) {
 			_, op := create()
 			entry := make([]byte, len(op.Bytes())*tt.inEntry)
@@ -74,7 +78,7 @@ func BenchmarkBareRaft(b *testing.B) {
 
 // BenchmarkApply is the state alone: entries of 64 creates, no Raft.
 func BenchmarkApply(b *testing.B) {
-	n := start(b, b.TempDir(), nil)
+	n := startWith(b, b.TempDir(), state.Options{}, nil)
 	ops := make([]*registry.Operation, b.N)
 	sign(ops)
 	index := n.AppliedIndex()

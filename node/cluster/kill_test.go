@@ -69,18 +69,16 @@ func (n *node) writeForEver() error {
 func (n *node) eraseForEver() error {
 	for {
 		p, op := create()
-		for _, act := range []registry.Act{registry.Create, registry.Deactivate, registry.Erase} {
-			if act != registry.Create {
-				op = p.next(act)
-			}
-			if act == registry.Erase {
-				time.Sleep(1100 * time.Millisecond) // the deactivation becomes final
-				op = p.next(act)
-			}
-			if _, err := n.SubmitOperation(context.Background(), op); err != nil {
-				return fmt.Errorf("%s: %w", act, err)
-			}
-			p.moved(op)
+		if _, err := n.SubmitOperation(context.Background(), op); err != nil {
+			return err
+		}
+		op = p.next(registry.Deactivate)
+		if _, err := n.SubmitOperation(context.Background(), op); err != nil {
+			return err
+		}
+		p.moved(op)
+		if err := n.eraseWhenFinal(p); err != nil {
+			return err
 		}
 		fmt.Println("gone", p.id, "-", n.AppliedIndex())
 		for range 3 {
@@ -89,6 +87,17 @@ func (n *node) eraseForEver() error {
 			}
 			n.scrubbed.Store(0) // scrub again, to be killed in it
 		}
+	}
+}
+
+// eraseWhenFinal erases p as soon as its deactivation can no longer be undone.
+func (n *node) eraseWhenFinal(p *passport) error {
+	for {
+		_, err := n.SubmitOperation(context.Background(), p.next(registry.Erase))
+		if err == nil || registry.KindOf(err) == registry.Unavailable {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -19,17 +19,25 @@ import (
 // node is a cluster of one on a directory of its own, with its state.
 type node struct {
 	*Cluster
-	st  *state.Store
-	dir string
+	st     *state.Store
+	dir    string
+	closed bool // the state is
 }
+
+// small is a state that takes little memory, of which many tests run at once.
+var small = state.Options{CacheBytes: 8 << 20, MemTableBytes: 4 << 20}
 
 // open starts a node on dir without waiting for it to be ready.
 func open(ctx context.Context, dir string, change func(*Config)) (*node, error) {
+	return openWith(ctx, dir, small, change)
+}
+
+func openWith(ctx context.Context, dir string, o state.Options, change func(*Config)) (*node, error) {
 	cfg := Config{Dir: filepath.Join(dir, "raft"), Name: "a", MinFree: 1}
 	if change != nil {
 		change(&cfg)
 	}
-	st, err := state.Open(filepath.Join(dir, "state"), state.Options{CacheBytes: 8 << 20, MemTableBytes: 4 << 20})
+	st, err := state.Open(filepath.Join(dir, "state"), o)
 	if err != nil {
 		return nil, err
 	}
@@ -40,22 +48,32 @@ func open(ctx context.Context, dir string, change func(*Config)) (*node, error) 
 	return &node{Cluster: c, st: st, dir: dir}, nil
 }
 
-func (n *node) close() error { return errors.Join(n.Cluster.Close(), n.st.Close()) }
+func (n *node) close() error { return errors.Join(n.Cluster.Close(), n.closeState()) }
+
+func (n *node) closeState() error {
+	if n.closed {
+		return nil
+	}
+	n.closed = true
+	return n.st.Close()
+}
 
 // start opens a node that is ready, has a policy and is closed at the end of the test.
 func start(t testing.TB, dir string, change func(*Config)) *node {
 	t.Helper()
-	n, err := open(t.Context(), dir, change)
+	return startWith(t, dir, small, change)
+}
+
+func startWith(t testing.TB, dir string, o state.Options, change func(*Config)) *node {
+	t.Helper()
+	n, err := openWith(t.Context(), dir, o, change)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var once sync.Once
 	t.Cleanup(func() {
-		once.Do(func() {
-			if err := n.close(); err != nil && n.Err() == nil {
-				t.Errorf("close: %v", err)
-			}
-		})
+		if err := n.close(); err != nil && n.Err() == nil {
+			t.Errorf("close: %v", err)
+		}
 	})
 	if err := n.prepare(t.Context()); err != nil {
 		t.Fatal(err)
@@ -66,10 +84,7 @@ func start(t testing.TB, dir string, change func(*Config)) *node {
 // restart closes n and opens it again on the same directory.
 func (n *node) restart(t *testing.T, change func(*Config)) *node {
 	t.Helper()
-	if err := n.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.st.Close(); err != nil {
+	if err := n.close(); err != nil {
 		t.Fatal(err)
 	}
 	fresh, err := open(t.Context(), n.dir, change)

@@ -100,7 +100,7 @@ func TestTheConfigurationOfARecoveryIsPersisted(t *testing.T) {
 	if err := (&flushed{st: n.st, index: index}).Persist(s); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.st.Close(); err != nil {
+	if err := n.closeState(); err != nil {
 		t.Fatal(err)
 	}
 	again, err := open(t.Context(), dir, nil)
@@ -211,7 +211,7 @@ func TestDataThatDoNotBelongTogetherAreRefused(t *testing.T) {
 			if err := n.log.db.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if err := n.st.Close(); err != nil {
+			if err := n.closeState(); err != nil {
 				t.Fatal(err)
 			}
 			again, err := open(t.Context(), dir, nil)

@@ -231,22 +231,22 @@ func TestCloseLetsNobodyHang(t *testing.T) {
 func TestWhatMovedIsCheckedAgain(t *testing.T) {
 	t.Parallel()
 	n := start(t, t.TempDir(), nil)
-	p, op := create()
-	n.mustSubmit(t, op)
-	late := p.next(registry.Update)
-	stale, _, err := n.st.CheckOperation(late, n.now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.mustSubmit(t, p.next(registry.Update))
+	real := n.proposer
+	n.proposer = newProposer(n.Cluster) // not running: the test says what became of the command
+	go func() {
+		pr := <-n.proposer.queue
+		moved := &registry.Error{Kind: registry.Conflict}
+		pr.fate <- fate{result: state.Result{Moved: true, Err: moved}, err: moved}
+	}()
 	calls := 0
-	_, err = n.submit(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
+	_, err := n.submit(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
 		if calls++; calls == 1 {
-			return stale, nil, nil
+			return state.TickProposal(), nil, nil
 		}
 		return state.Proposal{}, &state.Result{Known: true}, nil
 	})
 	if err != nil || calls != 2 {
 		t.Errorf("%v after %d checks: expected the second to count", err, calls)
 	}
+	n.proposer = real
 }
