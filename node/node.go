@@ -73,6 +73,9 @@ func Open(ctx context.Context, config Config, version string, log *slog.Logger) 
 // open fills n in, as far as it gets: Close closes what is there.
 func (n *Node) open(ctx context.Context, version string) (err error) {
 	data := n.config.Data
+	if err := checkSpace(data, min(startFree, n.config.MinFree)); err != nil {
+		return err
+	}
 	// A first start that cannot end well leaves nothing behind.
 	if _, err := os.Stat(filepath.Join(data, raftDir)); errors.Is(err, os.ErrNotExist) {
 		if _, err := firstPolicy(n.config); err != nil {
