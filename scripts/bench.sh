@@ -34,8 +34,9 @@ base=${reuse:-${keep:-$(mktemp -d "${TMPDIR:-/tmp}/dcann-bench.XXXXXX")}}
 mkdir -p "$base"
 base=$(cd "$base" && pwd)
 bin=$base/bin
-http=127.0.0.1:17400 echo_http=127.0.0.1:17499
+http='' echo_http='' # host:port; free ones are found at the first start
 node_pid='' echo_pid=''
+probe=$((duration < 3 ? duration : 3)) # seconds to find the best number of connections
 
 say() { printf '%s  %s\n' "$(date +%T)" "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -67,12 +68,22 @@ errorless() {
 # --- node and reference ---
 
 start_node() {
-  "$bin/dcann" serve --dev --country xz --data "$1" --http "$http" >"$base/node.log" 2>&1 &
+  rm -f "$base/ready.json"
+  "$bin/dcann" serve --dev --country xz --data "$1" --http "${http:-127.0.0.1:0}" --ready-file "$base/ready.json" >"$base/node.log" 2>&1 &
   node_pid=$!
 }
 
 await_node() {
-  bench first --patience 120s >/dev/null || { tail -n 20 "$base/node.log" >&2; die 'the node does not answer'; }
+  for _ in $(seq 600); do
+    if [ -s "$base/ready.json" ]; then
+      http=$(sed -n 's/.*"http":"http:\/\/\([^"]*\)".*/\1/p' "$base/ready.json")
+      return
+    fi
+    kill -0 "$node_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -n 20 "$base/node.log" >&2
+  die 'the node does not start'
 }
 
 stop_node() { # [signal]
@@ -94,10 +105,12 @@ settle() {
 }
 
 start_echo() {
-  "$bin/echo" -node "http://$http" -id "$(head -n 1 "$1")" -created "$base/created.http" -listen "$echo_http" >"$base/echo.log" 2>&1 &
+  : >"$base/echo.log"
+  "$bin/echo" -node "http://$http" -id "$(head -n 1 "$1")" -created "$base/created.http" >"$base/echo.log" 2>&1 &
   echo_pid=$!
   for _ in $(seq 100); do
-    if grep -q http "$base/echo.log"; then return; fi
+    echo_http=$(sed -n 's/^http:\/\///p' "$base/echo.log")
+    if [ -n "$echo_http" ]; then return; fi
     sleep 0.1
   done
   die "the reference does not start: $(cat "$base/echo.log")"
@@ -124,7 +137,7 @@ row() { # what, reach, measured, detail
 # against NAME DIST IDS: the node against its reference by turns; sets node_rate and echo_rate
 against() {
   local dist=$1 ids=$2 nodes=() echos=() i
-  wrk_run "$http" "$ids" "$dist" 64 3 >/dev/null
+  wrk_run "$http" "$ids" "$dist" 64 "$probe" >/dev/null
   wrk_run "$echo_http" "$ids" "$dist" 64 1 >/dev/null
   for i in $(seq "$rounds"); do
     nodes+=("$(wrk_run "$http" "$ids" "$dist" 64 "$duration")")
@@ -139,7 +152,7 @@ against() {
 best_connections() {
   local c rate best=0 at_best=64
   for c in 16 64 256; do
-    rate=$(wrk_run "$http" "$2" "$1" "$c" 2)
+    rate=$(wrk_run "$http" "$2" "$1" "$c" "$probe")
     if awk -v a="$rate" -v b="$best" 'BEGIN {exit !(a > b)}'; then best=$rate at_best=$c; fi
   done
   echo "$at_best"
@@ -150,7 +163,7 @@ batches() {
   local dist=$1 ids=$2 many=() single=() i c conns rate best=0 connections=4
   c=$(best_connections "$dist" "$ids")
   for conns in 2 4 8 16; do
-    bench batch --ids "$ids" --dist "$dist" --conns $conns --duration 2s >"$base/report"
+    bench batch --ids "$ids" --dist "$dist" --conns $conns --duration "${probe}s" >"$base/report"
     errorless "$base/report"
     rate=$(field itemsPerSecond <"$base/report")
     if awk -v a="$rate" -v b="$best" 'BEGIN {exit !(a > b)}'; then best=$rate connections=$conns; fi
@@ -188,7 +201,7 @@ writes() {
 # steady IDS: sets p50 and p99, in µs, of reads at a fixed 5,000 a second
 steady() {
   local p50s=() p99s=() i
-  bench resolve --ids "$1" --dist uniform --rate 5000 --conns 32 --duration 3s >/dev/null
+  bench resolve --ids "$1" --dist uniform --rate 5000 --conns 32 --duration "${probe}s" >/dev/null
   for i in $(seq "$rounds"); do
     bench resolve --ids "$1" --dist uniform --rate 5000 --conns 32 --duration "${duration}s" >"$base/report"
     errorless "$base/report"
@@ -205,7 +218,7 @@ restarts() {
   local began all=()
   for _ in 1 2 3; do
     # Something that is not yet flushed, as a node in use always has.
-    bench write --provider "$provider" --country xz --duration 2s --conns 64 --presign 5000 >/dev/null 2>&1
+    bench write --provider "$provider" --country xz --duration "${probe}s" --conns 64 --presign 5000 >/dev/null 2>&1
     stop_node "$3"
     began=$(date +%s%N)
     start_node "$1"
