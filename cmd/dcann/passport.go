@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/client"
 	"github.com/dcann/dcann/registry/jws"
-	"github.com/dcann/dcann/registry/wire"
 )
 
 func newPassportCommand(a *app) *cobra.Command {
@@ -73,37 +73,37 @@ given with it (--id, --provider, …: see dcann strand add).`,
 }
 
 // create signs and submits the create operation of record, a passport's padded with decoys.
-func (a *app) create(ctx context.Context, record *registry.Record, rotate []string, keyFile, country string, disclosures []registry.Disclosure) (wire.Submitted, error) {
+func (a *app) create(ctx context.Context, record *registry.Record, rotate []string, keyFile, country string, disclosures []registry.Disclosure) (client.Result, error) {
 	keys, strongest, err := rotation(rotate)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	record.Rotation = keys
 	key, err := signerOf(keyFile, strongest)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	c, err := a.client()
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	defer c.Close()
 	content := registry.Content{Act: registry.Create, Country: registry.Country(country), Iat: a.clock(), Record: record}
 	if country == "" {
 		who, err := c.Registry(ctx)
 		if err != nil {
-			return wire.Submitted{}, err
+			return client.Result{}, err
 		}
 		content.Country = who.Country
 	}
 	if record.Kind == registry.Passport {
 		if err := padded(record, key, disclosures); err != nil {
-			return wire.Submitted{}, err
+			return client.Result{}, err
 		}
 	}
 	op, err := content.Sign(key, disclosures...)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	return a.submit(ctx, c, op)
 }

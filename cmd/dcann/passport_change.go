@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/client"
 	"github.com/dcann/dcann/registry/jws"
-	"github.com/dcann/dcann/registry/wire"
 )
 
 const keyHelp = "key file of a rotation key to sign with"
@@ -76,7 +76,7 @@ func editKeys(r *registry.Record, e keyEdit) error {
 	return nil
 }
 
-func (a *app) changed(result wire.Submitted) error {
+func (a *app) changed(result client.Result) error {
 	a.say("changed: operation %d of %s", result.Seq, result.ID)
 	return a.done(result, string(result.Op))
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/client"
-	"github.com/dcann/dcann/registry/wire"
 )
 
 // client makes a client of the registry that --registry names.
@@ -33,12 +32,12 @@ func parseID(arg string) (registry.ID, error) {
 }
 
 // done shows the result of an operation or statement: its name, or what identifies it, on stdout.
-func (a *app) done(result wire.Submitted, text string) error {
+func (a *app) done(result client.Result, text string) error {
 	return a.show(result, func(w io.Writer) { fmt.Fprintln(w, text) })
 }
 
 // submit sends an operation, and says what to do about a conflict.
-func (a *app) submit(ctx context.Context, c *client.Client, op *registry.Operation) (wire.Submitted, error) {
+func (a *app) submit(ctx context.Context, c *client.Client, op *registry.Operation) (client.Result, error) {
 	result, err := c.Submit(ctx, op.Bytes())
 	if errors.Is(err, registry.Conflict) {
 		return result, fmt.Errorf("%w (somebody changed the record meanwhile: run the command again to build on the new head)", err)

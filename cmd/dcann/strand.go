@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/client"
 	"github.com/dcann/dcann/registry/jws"
-	"github.com/dcann/dcann/registry/wire"
 )
 
 func newStrandCommand(a *app) *cobra.Command {
@@ -70,7 +70,7 @@ func expand(base string, terms []string) []string {
 
 // strandResult is what strand add and remove answer: the disclosure is the holder's to keep.
 type strandResult struct {
-	wire.Submitted
+	client.Result
 	Digest     registry.Digest `json:"digest"`
 	Disclosure string          `json:"disclosure,omitzero"`
 }

@@ -100,13 +100,9 @@ func (a *app) acceptanceCommand(c *cobra.Command, accepted bool) *cobra.Command 
 				return err
 			}
 		}
-		statement, err := registry.AcceptanceContent{
+		result, err := postAcceptance(c.Context(), reg, key, kid, registry.AcceptanceContent{
 			Iss: strand.Provider, Sub: registry.ID(args[0]), Strand: strand.Digest, Accepted: &accepted, Iat: a.clock(),
-		}.Sign(key, kid)
-		if err != nil {
-			return err
-		}
-		result, err := reg.PostAcceptance(c.Context(), statement.Compact())
+		})
 		if err != nil {
 			return err
 		}
@@ -119,6 +115,22 @@ func (a *app) acceptanceCommand(c *cobra.Command, accepted bool) *cobra.Command 
 	}
 	required(c, "key")
 	return c
+}
+
+// postAcceptance signs and submits. Statements have no number, so the same words in the same second are the
+// same statement, which changes nothing: said again after a withdrawal, it must be said a second later.
+func postAcceptance(ctx context.Context, c *client.Client, key jws.PrivateKey, kid string, content registry.AcceptanceContent) (client.Result, error) {
+	for {
+		statement, err := content.Sign(key, kid)
+		if err != nil {
+			return client.Result{}, err
+		}
+		result, err := c.PostAcceptance(ctx, statement.Compact())
+		if err != nil || !result.Known {
+			return result, err
+		}
+		content.Iat++
+	}
 }
 
 // keyIDOf finds under which id an organisation lists a key.

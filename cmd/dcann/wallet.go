@@ -113,36 +113,36 @@ func (ch *chain) expect(kind registry.RecordKind) error {
 }
 
 // change fetches a record, lets edit change a copy of it, signs an update and submits it.
-func (a *app) change(ctx context.Context, arg, keyFile string, kind registry.RecordKind, edit func(ch *chain, r *registry.Record, key jws.PrivateKey) ([]registry.Disclosure, error)) (wire.Submitted, error) {
+func (a *app) change(ctx context.Context, arg, keyFile string, kind registry.RecordKind, edit func(ch *chain, r *registry.Record, key jws.PrivateKey) ([]registry.Disclosure, error)) (client.Result, error) {
 	id, err := parseID(arg)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	key, err := readKey(keyFile)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	c, err := a.client()
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	defer c.Close()
 	ch, err := fetchChain(ctx, c, id)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	if err := ch.expect(kind); err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	content := ch.content(registry.Update, a.clock())
 	content.Record = ch.edit()
 	disclosures, err := edit(ch, content.Record, key)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	op, err := content.Sign(key, disclosures...)
 	if err != nil {
-		return wire.Submitted{}, err
+		return client.Result{}, err
 	}
 	return a.submit(ctx, c, op)
 }

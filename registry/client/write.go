@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -12,29 +13,37 @@ import (
 	"github.com/dcann/dcann/registry/wire"
 )
 
+// Result is what a registry said of an operation or statement. Known is true when it had it before, so that
+// nothing was done now.
+type Result struct {
+	wire.Submitted
+	Known bool `json:"-"`
+}
+
 // Submit sends an operation. The same operation again gives the same result. The error's kind is any of
 // DESIGN 6; Unavailable may also mean that the outcome is unknown, and submitting again finds out.
-func (c *Client) Submit(ctx context.Context, operation []byte) (wire.Submitted, error) {
+func (c *Client) Submit(ctx context.Context, operation []byte) (Result, error) {
 	return c.submit(ctx, post(wire.PathOperations, wire.TypeOperation, operation))
 }
 
 // PostStatus sends a status statement, compact JWS.
-func (c *Client) PostStatus(ctx context.Context, statement string) (wire.Submitted, error) {
+func (c *Client) PostStatus(ctx context.Context, statement string) (Result, error) {
 	return c.submit(ctx, post(wire.PathStatuses, wire.TypeStatement, []byte(statement)))
 }
 
 // PostAcceptance sends a provider's acceptance or withdrawal, compact JWS.
-func (c *Client) PostAcceptance(ctx context.Context, statement string) (wire.Submitted, error) {
+func (c *Client) PostAcceptance(ctx context.Context, statement string) (Result, error) {
 	return c.submit(ctx, post(wire.PathAcceptances, wire.TypeStatement, []byte(statement)))
 }
 
-func (c *Client) submit(ctx context.Context, r call) (wire.Submitted, error) {
-	var done wire.Submitted
-	res, err := c.do(ctx, r, maxAnswer, &done)
+func (c *Client) submit(ctx context.Context, r call) (Result, error) {
+	var done Result
+	res, err := c.do(ctx, r, maxAnswer, &done.Submitted)
 	if err != nil {
-		return wire.Submitted{}, err
+		return Result{}, err
 	}
 	c.wrote(res.Header)
+	done.Known = res.StatusCode == http.StatusOK
 	return done, nil
 }
 
