@@ -5,6 +5,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/state"
@@ -20,16 +23,15 @@ func BenchmarkSubmit(b *testing.B) {
 			sign(ops)
 			n := startWith(b, b.TempDir(), state.Options{}, func(c *Config) { c.Pipeline = pipeline })
 			before := n.Status()
-			b.ResetTimer()
 			b.ReportAllocs()
+			done := measure(b)
 			inParallel(wallets, b.N, func(i int) {
 				if _, err := n.SubmitOperation(b.Context(), ops[i]); err != nil {
 					b.Error(err)
 				}
 			})
-			b.StopTimer()
+			done()
 			s := n.Status()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 			b.ReportMetric(float64(s.Commands-before.Commands)/float64(s.Batches-before.Batches), "ops/batch")
 		})
 	}
@@ -64,14 +66,13 @@ func BenchmarkBareRaft(b *testing.B) {
 			_, op := create()
 			entry := make([]byte, len(op.Bytes())*tt.inEntry)
 			r := bareRaft(b)
-			b.ResetTimer()
+			done := measure(b)
 			inParallel(tt.callers, (b.N+tt.inEntry-1)/tt.inEntry, func(int) {
 				if err := r.Apply(entry, 0).Error(); err != nil {
 					b.Error(err)
 				}
 			})
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+			done()
 		})
 	}
 }
@@ -98,13 +99,33 @@ func BenchmarkApply(b *testing.B) {
 		index++
 		entries = append(entries, state.Entry{Index: index, Term: 1 << 20, Data: data})
 	}
-	b.ResetTimer()
 	b.ReportAllocs()
+	done := measure(b)
 	for i := range entries {
 		results, err := n.st.ApplyBatch(entries[i : i+1])
 		if err != nil || results[0][0].Err != nil {
 			b.Fatal(err, results[0][0].Err)
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	done()
+}
+
+// measure starts the clock. The returned function stops it and reports the rate, and the processor time of
+// an operation, which other work on the machine does not change.
+func measure(b *testing.B) func() {
+	before := processorTime(b)
+	b.ResetTimer()
+	return func() {
+		b.StopTimer()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+		b.ReportMetric(float64((processorTime(b)-before).Microseconds())/float64(b.N), "cpu-µs/op")
+	}
+}
+
+func processorTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
