@@ -227,6 +227,11 @@ var recoverScenarios = map[string]scenario{
 		s.do("b", s.draft(Update, passport(s, "a b")))
 		s.do("a", s.draft(Update, passport(s, "a b")))
 	}},
+	"valid_final_at_of_recover": {"a recover is judged by its base too: here b is first in what it undoes, but not below that (DESIGN 6, rules 3, 6)", func(s *scene) {
+		s.do("a", s.draft(Create, passport(s, "a b c")))
+		op := s.do("c", s.draft(Update, passport(s, "b c")))
+		s.do("b", s.undo(op, passport(s, "b a")))
+	}},
 	"valid_organisation_recovers": {"an organisation recovers like a person (DESIGN 6, rule 3)", func(s *scene) {
 		s.do("a", s.draft(Create, organisation(s, "a b", "Vault")))
 		op := s.do("b", s.draft(Update, organisation(s, "b", "Thief")))
