@@ -218,6 +218,49 @@ func TestBatchGoesOnWhereItBroke(t *testing.T) {
 	}
 }
 
+func TestBatchIsSentInParts(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		body, err := io.ReadAll(r.Body)
+		if err != nil || len(body) > batchBytes {
+			t.Errorf("a request of %d bytes, %v", len(body), err)
+		}
+		for line := range strings.Lines(string(body)) {
+			if len(line) > 10 {
+				line = line[:9] + "\"\n"
+			}
+			fmt.Fprintf(w, `{"status":201,"op":%s}`+"\n", strings.TrimSpace(line))
+		}
+	})
+	got := 0
+	each := func(l wire.BatchLine) error {
+		if want := fmt.Sprintf("op-%05d", got); string(l.Op) != want {
+			return fmt.Errorf("answer %d is of %s", got, l.Op)
+		}
+		got++
+		return nil
+	}
+	parts := func(n, size int) func(func([]byte) bool) {
+		return func(yield func([]byte) bool) {
+			for i := range n {
+				if !yield([]byte(fmt.Sprintf("op-%05d%s", i, strings.Repeat("x", size)))) {
+					return
+				}
+			}
+		}
+	}
+	if err := c.SubmitBatch(t.Context(), parts(2*batchLines+1, 0), each); err != nil || got != 2*batchLines+1 || calls.Load() != 3 {
+		t.Errorf("%d answers in %d requests, %v", got, calls.Load(), err)
+	}
+	got = 0
+	calls.Store(0)
+	if err := c.SubmitBatch(t.Context(), parts(300, 30<<10), each); err != nil || got != 300 || calls.Load() != 3 {
+		t.Errorf("of 30 KiB each: %d answers in %d requests, %v", got, calls.Load(), err)
+	}
+}
+
 func TestBatchThatIsCutShort(t *testing.T) {
 	t.Parallel()
 	c := fake(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
