@@ -37,6 +37,17 @@ func (s *logSize) start(first, last uint64, size int64) {
 	s.total = s.marks[len(s.marks)-1].bytes
 }
 
+// boltCost is what an entry with data of n bytes takes in Bolt's file. Bolt splits a leaf that is written in
+// ascending order at half a page, but never below two entries, and gives large leaves whole pages: small
+// entries take up to three times their size.
+func boltCost(n int) int64 {
+	const page, header, overhead = 4096, 16, 100
+	size := n + overhead
+	inLeaf := max(2, (page/2-header)/size)
+	pages := (header + inLeaf*size + page - 1) / page
+	return int64(pages * page / inLeaf)
+}
+
 func (s *logSize) stored(last uint64, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,11 @@
 package cluster
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"go.etcd.io/bbolt"
+)
 
 func TestLogSizeCutsToTheLimit(t *testing.T) {
 	t.Parallel()
@@ -38,4 +43,49 @@ func TestLogSizeFoundAtStart(t *testing.T) {
 	if n := s.trailing(5 << 20); n < 450 || n > 510 {
 		t.Errorf("trailing half the size is %d entries: expected about 500", n)
 	}
+}
+
+func TestBoltCostIsWhatTheFileGrowsBy(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{50, 700, 3000, 45_000} {
+		s := newLog(t, 0, 0)
+		n := (4 << 20) / size
+		var logs []*raft.Log
+		for i := range n {
+			logs = append(logs, &raft.Log{Index: uint64(i + 1), Term: 1, Data: make([]byte, size)})
+			if len(logs) == 64 || i == n-1 {
+				if err := s.StoreLogs(logs); err != nil {
+					t.Fatal(err)
+				}
+				logs = nil
+			}
+		}
+		used := usedBytes(t, s)
+		if got := s.size.retained(); got < used*3/4 || got > used*3/2 {
+			t.Errorf("%d entries of %d bytes: reckoned with %d bytes, the file uses %d", n, size, got, used)
+		}
+	}
+}
+
+// usedBytes is how much of the file the log's tree takes.
+func usedBytes(t *testing.T, s *logStore) int64 {
+	t.Helper()
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(s.path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var used int
+	err = db.View(func(tx *bbolt.Tx) error {
+		st := tx.Bucket([]byte("logs")).Stats()
+		used = st.LeafAlloc + st.BranchAlloc
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(used)
 }

@@ -107,14 +107,11 @@ func (s *logStore) store(logs []*raft.Log) error {
 	}
 	var bytes int64
 	for _, l := range logs {
-		bytes += int64(len(l.Data)) + entryOverhead
+		bytes += boltCost(len(l.Data))
 	}
 	s.size.stored(logs[len(logs)-1].Index, bytes)
 	return nil
 }
-
-// entryOverhead is what an entry takes in the file beside its data, roughly.
-const entryOverhead = 100
 
 func (s *logStore) cutFrom(index uint64) error {
 	last, err := s.db.LastIndex()

@@ -127,19 +127,25 @@ func copyLog(dst, src *raftboltdb.BoltStore) error {
 	if err != nil || last == 0 {
 		return err
 	}
-	for from := first; from <= last; from += maxAppendEntries {
-		to := min(from+maxAppendEntries-1, last)
-		logs := make([]*raft.Log, 0, maxAppendEntries)
-		for i := from; i <= to; i++ {
-			l := new(raft.Log)
-			if err := src.GetLog(i, l); err != nil {
-				return fmt.Errorf("entry %d: %w", i, err)
-			}
-			logs = append(logs, l)
+	var logs []*raft.Log
+	size := 0
+	for i := first; i <= last; i++ {
+		l := new(raft.Log)
+		if err := src.GetLog(i, l); errors.Is(err, raft.ErrLogNotFound) {
+			continue // between an old log and a state that was installed past its end
+		} else if err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
 		}
-		if err := dst.StoreLogs(logs); err != nil {
-			return err
+		logs = append(logs, l)
+		if size += len(l.Data); size >= copyAtOnce {
+			if err := dst.StoreLogs(logs); err != nil {
+				return err
+			}
+			logs, size = nil, 0
 		}
 	}
-	return nil
+	return dst.StoreLogs(logs)
 }
+
+// copyAtOnce is how many bytes of entries are copied in one transaction, each of which is synced.
+const copyAtOnce = 8 << 20
