@@ -219,7 +219,7 @@ func (l *lines) next() ([]byte, error) {
 			return nil, refuse(registry.TooLarge, "body has more than %d bytes", wire.MaxBatchBytes)
 		}
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, bufio.ErrBufferFull), len(bytes.TrimRight(line, "\r\n")) > wire.MaxBatchLine:
 			return nil, refuse(registry.TooLarge, "line %d has more than %d bytes", l.number, wire.MaxBatchLine)
 		case err != nil && err != io.EOF:
 			return nil, unread(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -53,10 +54,10 @@ func unread(err error) error {
 	return invalid("body could not be read: the connection failed or was too slow")
 }
 
-// quoted is a short piece of what the client sent, for a message.
+// quoted is a short piece of what the client sent, for a message, with anything odd in it escaped.
 func quoted(s string) string {
 	if len(s) > 80 {
-		s = s[:80] + "…"
+		return strconv.Quote(s[:80]) + "…"
 	}
-	return `"` + s + `"`
+	return strconv.Quote(s)
 }

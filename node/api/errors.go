@@ -50,46 +50,70 @@ func (s *Server) fail(err error, c echo.Context) {
 	s.metrics.requests.WithLabelValues(rt.name, strconv.Itoa(c.Response().Status)).Inc()
 }
 
-// reply renders err as a problem document (DESIGN 10). What is ours to mend is logged with the request's
-// identifier, which the caller is told; a refusal is only counted, as its text may quote the caller.
+// told is how an error is answered.
+type told struct {
+	status      int
+	contentType string
+	body        []byte
+	retryAfter  int64
+	allow       string
+}
+
+// reply renders err: as a problem document (DESIGN 10), or in the form of DID Resolution. What is ours to
+// mend is logged with the request's identifier, which the caller is told; a refusal is only counted, as
+// its text may quote the caller.
 func (s *Server) reply(c echo.Context, rt *route, err error) {
-	problem, allow := s.problem(c, err)
-	if problem.Status >= 500 {
-		problem.Instance = "urn:request:" + requestID(c)
-		s.logFailure(c, rt, problem.Status, err)
+	out := s.tell(c, err)
+	if out.status == http.StatusInternalServerError || out.status == http.StatusBadGateway || out.status == http.StatusServiceUnavailable {
+		s.logFailure(c, rt, out.status, err)
 	}
 	if c.Response().Committed {
 		// The answer had begun: only cutting the connection tells the reader that it is not whole.
 		panic(http.ErrAbortHandler)
 	}
-	body, encErr := wire.Encode(problem)
-	if encErr != nil {
-		body = []byte(`{"type":"about:blank","status":500}`)
-	}
 	h := c.Response().Header()
 	clear(h)
 	common(h)
-	h["Content-Type"] = valueProblem
+	h["Content-Type"] = []string{out.contentType}
 	h["Cache-Control"] = valueNoStore
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Length"] = []string{strconv.Itoa(len(out.body))}
 	if id, _ := c.Get(requestIDKey).(string); id != "" {
 		h["X-Request-Id"] = []string{id}
 	}
-	if problem.RetryAfter > 0 {
-		h["Retry-After"] = []string{strconv.FormatInt(problem.RetryAfter, 10)}
+	if out.retryAfter > 0 {
+		h["Retry-After"] = []string{strconv.FormatInt(out.retryAfter, 10)}
 	}
-	if allow != "" {
-		h["Allow"] = []string{allow}
+	if out.allow != "" {
+		h["Allow"] = []string{out.allow}
 	}
-	if problem.Status == http.StatusRequestEntityTooLarge {
+	if out.status == http.StatusRequestEntityTooLarge {
 		h["Connection"] = []string{"close"} // rather than to read the rest of it
 	}
-	c.Response().WriteHeader(problem.Status)
-	_, _ = c.Response().Write(body)
+	c.Response().WriteHeader(out.status)
+	_, _ = c.Response().Write(out.body)
+}
+
+// tell decides how err is answered.
+func (s *Server) tell(c echo.Context, err error) told {
+	if re, ok := errors.AsType[*resolutionError](err); ok {
+		contentType, body, err := re.render()
+		if err == nil {
+			return told{status: re.code.Status(), contentType: contentType, body: body}
+		}
+	}
+	problem, allow := s.problem(err)
+	if problem.Status >= 500 {
+		problem.Instance = "urn:request:" + requestID(c)
+	}
+	body, encErr := wire.Encode(problem)
+	if encErr != nil { // text that is not UTF-8, which no message should quote
+		body = []byte(`{"type":"about:blank","title":"Internal Server Error","status":500}`)
+	}
+	return told{status: problem.Status, contentType: wire.TypeProblem, body: body, retryAfter: problem.RetryAfter, allow: allow}
 }
 
 // problem decides what is told of err.
-func (s *Server) problem(c echo.Context, err error) (p wire.Problem, allow string) {
+func (s *Server) problem(err error) (p wire.Problem, allow string) {
 	if he, ok := errors.AsType[*httpError](err); ok {
 		return he.problem, he.allow
 	}
