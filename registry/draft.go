@@ -23,8 +23,8 @@ func (c Content) Sign(signer jws.Signer, disclosures ...Disclosure) (*Operation,
 }
 
 func (c Content) encode() ([]byte, error) {
-	one, str := int64(1), func(s string) *string { return &s }
-	p := payloadJSON{V: &one, Act: &c.Act, Seq: &c.Seq, Iat: &c.Iat}
+	str := func(s string) *string { return &s }
+	p := payloadJSON{V: 1, Act: c.Act, Seq: &c.Seq, Iat: c.Iat}
 	want := members[c.Act]
 	if want.country {
 		p.Country = str(string(c.Country))
@@ -39,27 +39,21 @@ func (c Content) encode() ([]byte, error) {
 		if c.Record == nil {
 			return nil, invalid("%s carries a record", c.Act)
 		}
-		raw, err := c.Record.encode()
-		if err != nil {
-			return nil, err
-		}
-		p.Record = raw
+		p.Record = &signedRecord{recordJSON: c.Record.form()}
 	}
 	return encodeJSON(p)
 }
 
-func (r *Record) encode() ([]byte, error) {
-	j := recordJSON{Kind: &r.Kind, Rotation: r.Rotation, Keys: []keyJSON{}}
+// form is the record as JSON has it.
+func (r *Record) form() recordJSON {
+	j := recordJSON{Kind: r.Kind, Rotation: r.Rotation, Keys: []keyJSON{}}
 	for _, k := range r.Keys {
-		j.Keys = append(j.Keys, keyJSON{ID: &k.ID, Key: &k.Key, Use: k.Use, Retired: k.Retired})
+		j.Keys = append(j.Keys, keyJSON(k))
 	}
 	if r.Kind == Passport {
-		j.Strands = []strandJSON{}
-		for _, d := range slices.SortedFunc(slices.Values(r.Strands), compareDigests) {
-			text := string(d)
-			j.Strands = append(j.Strands, strandJSON{Digest: &text})
-		}
-		return encodeJSON(j)
+		j.Strands = append(digestList{}, r.Strands...)
+		slices.SortFunc(j.Strands, compareDigests)
+		return j
 	}
 	jurisdiction := string(r.Jurisdiction)
 	j.Name, j.Jurisdiction, j.Roles = &r.Name, &jurisdiction, r.Roles
@@ -69,11 +63,9 @@ func (r *Record) encode() ([]byte, error) {
 	if r.Domain != "" {
 		j.Domain = &r.Domain
 	}
-	for _, e := range r.Endpoints {
-		j.Endpoints = append(j.Endpoints, endpointJSON{Protocol: &e.Protocol, URL: &e.URL})
-	}
+	j.Endpoints = r.Endpoints
 	for _, u := range r.Uses {
 		j.Uses = append(j.Uses, purposeJSON(u))
 	}
-	return encodeJSON(j)
+	return j
 }

@@ -328,7 +328,7 @@ func (p *play) compare(t *rapid.T) {
 }
 
 func text(t *rapid.T, r *Record) string {
-	b, err := r.encode()
+	b, err := encodeJSON(r.form())
 	if err != nil {
 		t.Fatal(err)
 	}

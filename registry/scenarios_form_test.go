@@ -54,7 +54,7 @@ var jsonScenarios = map[string]scenario{
 		r := passport(s, "a")
 		r.Strands = decoys(1)
 		s.edits(r, "unknown member", `{"v":1,`, `{"v":1,"note":"x",`, `"kind":"passport",`, `"kind":"passport","x":[],`,
-			`"id":"grant-1",`, `"id":"grant-1","x":1,`, `{"...":`, `{"x":1,"...":`)
+			`"id":"grant-1",`, `"id":"grant-1","x":1,`, `{"...":`, `{"x":1,"...":`, string(r.Strands[0])+`"`, string(r.Strands[0])+`","x":1`)
 		d := disclosureText(s, []byte(`["AAAAAAAAAAAAAAAAAAAAAA",{"id":"x","provider":"`+string(provider())+`","path":"p","visibility":"granted","x":1}]`))
 		s.refuse(Invalid, "unknown member", "a", s.draft(Create, passport(s, "a", d)), d)
 	}},

@@ -374,14 +374,14 @@ var orderScenarios = map[string]scenario{
 		s.refuseText(Invalid, "record.rotation", s.edit("a", content, `["`+string(key(s, "b").multikey())+`"]`, `[]`))
 	}},
 	"invalid_order_home": {"421 home comes before 404, 403 and 400 iat", func(s *scene) {
-		content := Content{Act: Update, ID: NewID("de", OpIDOf(sha256.Sum256(nil))), Prev: OpIDOf(sha256.Sum256(nil)), Seq: 9, Record: passport(s, "a")}
+		content := Content{Act: Update, ID: NewID("de", OpIDOf(sha256.Sum256(nil))), Prev: OpIDOf(sha256.Sum256(nil)), Seq: 9, Iat: 1, Record: passport(s, "a")}
 		s.refuseText(Misdirected, "", s.forge("b", content))
 		content = s.draft(Create, passport(s, "a")).after(-9999)
 		content.Country = "de"
 		s.refuseText(Misdirected, "", s.forge("b", content))
 	}},
 	"invalid_order_not_found": {"404 comes before 403 and 400 iat", func(s *scene) {
-		content := Content{Act: Update, ID: NewID("fr", OpIDOf(sha256.Sum256(nil))), Prev: OpIDOf(sha256.Sum256(nil)), Seq: 9, Record: passport(s, "a")}
+		content := Content{Act: Update, ID: NewID("fr", OpIDOf(sha256.Sum256(nil))), Prev: OpIDOf(sha256.Sum256(nil)), Seq: 9, Iat: 1, Record: passport(s, "a")}
 		s.refuseText(NotFound, "", s.forge("b", content))
 	}},
 	"invalid_order_gone": {"410 comes before 409 prev and 400 seq", func(s *scene) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/dcann/dcann/registry/jws"
@@ -62,25 +63,36 @@ func decodeDisclosure(text string) (Disclosure, error) {
 	if err != nil {
 		return Disclosure{}, invalid("disclosure: %v", err)
 	}
-	var parts []jsontext.Value
-	if err := jws.DecodeJSON(plain, &parts); err != nil {
+	var j disclosureJSON
+	if err := jws.DecodeJSON(plain, &j); err != nil {
 		return Disclosure{}, invalid("disclosure: %v", err)
 	}
-	if len(parts) != 2 {
-		return Disclosure{}, invalid("disclosure has %d elements: expected [salt, strand]", len(parts))
-	}
-	var salt string
-	if err := jws.DecodeJSON(parts[0], &salt); err != nil {
-		return Disclosure{}, invalid("disclosure salt: %v", err)
-	}
-	if _, err := jws.DecodeBase64([]byte(salt)); err != nil || len(salt) != saltLength {
+	if _, err := jws.DecodeBase64(j.salt); err != nil || len(j.salt) != saltLength {
 		return Disclosure{}, invalid("disclosure salt: expected 16 bytes in base64url, %d characters", saltLength)
 	}
-	d := Disclosure{Text: text, Digest: digestOfText(text)}
-	if err := jws.DecodeJSON(parts[1], &d.Strand); err != nil {
-		return Disclosure{}, invalid("strand: %v", err)
+	return Disclosure{Text: text, Digest: digestOfText(text), Strand: j.strand}, nil
+}
+
+// disclosureJSON is the array [salt, strand].
+type disclosureJSON struct {
+	salt   string
+	strand Strand
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (d *disclosureJSON) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if err := skip(dec, '['); err != nil {
+		return err
 	}
-	return d, nil
+	for _, part := range []any{&d.salt, &d.strand} {
+		if dec.PeekKind() == ']' {
+			return invalid("expected two elements, [salt, strand]")
+		}
+		if err := json.UnmarshalDecode(dec, part); err != nil {
+			return err
+		}
+	}
+	return skip(dec, ']')
 }
 
 func digestOfText(text string) Digest { return DigestOf(sha256.Sum256([]byte(text))) }
