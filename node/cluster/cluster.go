@@ -61,7 +61,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, log *slog.Logger) (*
 		return nil, err
 	}
 	c := &Cluster{cfg: cfg, st: st, trans: loopback(cfg.Name), quit: make(chan struct{}), done: make(chan struct{})}
-	c.space = freeSpace{dir: cfg.Dir, reserve: cfg.MinFree}
+	c.space.watch(cfg.Dir, cfg.MinFree)
 	if err := c.openStores(); err != nil {
 		return nil, err
 	}

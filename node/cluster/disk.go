@@ -22,6 +22,13 @@ type freeSpace struct {
 	free    atomic.Uint64
 }
 
+// watch sets what to watch, and asks for the first time: who calls check while another asks gets the answer
+// from before.
+func (f *freeSpace) watch(dir string, reserve uint64) {
+	f.dir, f.reserve = dir, reserve
+	f.free.Store(f.measure())
+}
+
 // check returns an error of kind Unavailable if less than the reserve is free.
 func (f *freeSpace) check() error {
 	now, asked := time.Now().UnixNano(), f.asked.Load()

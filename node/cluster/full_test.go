@@ -184,3 +184,14 @@ func TestTheTermWaitsForSpace(t *testing.T) {
 	close(quit)
 	<-ended
 }
+
+// While the first asked, all others were told that nothing is free.
+func TestFreeSpaceIsKnownFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	var f freeSpace
+	f.watch(t.TempDir(), 1)
+	f.asked.Store(time.Now().UnixNano()) // another is asking
+	if err := f.check(); err != nil {
+		t.Error(err)
+	}
+}

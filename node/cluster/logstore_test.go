@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
-	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // newLog opens a log in which entries 1 to last are stored and the state is durable up to durable.
@@ -128,7 +128,6 @@ func TestIsFull(t *testing.T) {
 	}
 }
 
-// brokenFile fails every write after it was told to, in a way that heals or not.
 func TestAWriteThatFailsForGoodStopsTheLog(t *testing.T) {
 	t.Parallel()
 	var failed error
@@ -137,7 +136,7 @@ func TestAWriteThatFailsForGoodStopsTheLog(t *testing.T) {
 	if err := s.db.Close(); err != nil { // any error of Bolt that is not a full disk
 		t.Fatal(err)
 	}
-	if err := s.StoreLog(&raft.Log{Index: 4}); !errors.Is(err, bbolt.ErrDatabaseNotOpen) || failed == nil {
+	if err := s.StoreLog(&raft.Log{Index: 4}); !errors.Is(err, berrors.ErrDatabaseNotOpen) || failed == nil {
 		t.Errorf("StoreLog: %v, reported %v", err, failed)
 	}
 	if err := s.DeleteRange(1, 2); err == nil {

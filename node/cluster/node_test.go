@@ -33,11 +33,15 @@ func open(ctx context.Context, dir string, change func(*Config)) (*node, error) 
 }
 
 func openWith(ctx context.Context, dir string, o state.Options, change func(*Config)) (*node, error) {
+	return openAt(ctx, dir, filepath.Join(dir, "state"), o, change)
+}
+
+func openAt(ctx context.Context, dir, stateDir string, o state.Options, change func(*Config)) (*node, error) {
 	cfg := Config{Dir: filepath.Join(dir, "raft"), Name: "a", MinFree: 1}
 	if change != nil {
 		change(&cfg)
 	}
-	st, err := state.Open(filepath.Join(dir, "state"), o)
+	st, err := state.Open(stateDir, o)
 	if err != nil {
 		return nil, err
 	}
