@@ -32,7 +32,7 @@ func (s *Store) ApplyBatch(entries []Entry) ([][]Result, error) {
 			a.w.reset()
 			return nil, errors.Join(fmt.Errorf("apply entry %d: %w", e.Index, err), s.load())
 		}
-		if a.w.size > maxOverlay || i == len(entries)-1 {
+		if a.w.size > a.w.limit || i == len(entries)-1 {
 			if err := a.commit(); err != nil {
 				return nil, fmt.Errorf("apply up to entry %d: %w", e.Index, err)
 			}

@@ -8,48 +8,71 @@ import (
 
 // A disclosure is held while a standing record or an undoable one refers to it (DESIGN 5): the record in
 // force, and the bases of operations that can still be undone, since undoing one is what brings its base
-// back. An operation signed by its base's first key cannot be undone by itself: nobody outranks that key.
-// So a disclosure outside the record in force is held until the latest of
+// back. So a disclosure outside the record in force is held until the latest of
 //
-//	registry time of op + recovery window, over the op on the stack that are not Strong and whose base has it.
+//	registry time of op + recovery window, over the undoable op on the stack whose base has its digest.
 //
-// Such disclosures lie in spaceDisclosure, with a row in spaceDue for when their time is over.
+// Such disclosures lie in spaceDisclosure, with a row in spaceDue for when their time is over. A window
+// that a later policy makes longer does not lengthen what was decided before.
+
+// undoable reports whether number i of a stack can be undone: not if the first key of its base signed it
+// or anything above it, as nobody outranks that key (DESIGN 6, rule 3).
+func undoable(stack []registry.Standing, i int) bool {
+	byFirst := func(s registry.Standing) bool { return s.Signer == stack[i].First }
+	return !stack[i].Strong && !slices.ContainsFunc(stack[i:], byFirst)
+}
 
 // bases answers how long a digest is held, reading the records of bases once.
 type bases struct {
 	a       *applier
-	rec     *record // after the operation, but for the operations that it took off
-	stack   []registry.Standing
+	before  *record
+	next    []registry.Standing // the undoable part of the stack after the operation
 	records map[uint64][]registry.Digest
 }
 
 func (a *applier) newBases(j judged) *bases {
-	return &bases{a: a, rec: j.before, stack: j.Next().Stack, records: make(map[uint64][]registry.Digest)}
+	b := &bases{a: a, before: j.before, records: make(map[uint64][]registry.Digest)}
+	stack := j.Next().Stack
+	for i, s := range stack {
+		if undoable(stack, i) {
+			b.next = append(b.next, s)
+		}
+	}
+	return b
 }
 
 // until is 0 when nothing that can be undone refers to d.
 func (b *bases) until(d registry.Digest) (registry.Millis, error) {
-	window := b.a.published.policy.Window()
-	for _, s := range slices.Backward(b.stack) { // their times rise: the first hit is the latest
-		if s.Strong {
-			continue
-		}
+	for _, s := range slices.Backward(b.next) { // their times rise: the first hit is the latest
 		digests, err := b.digests(s.Base)
 		if err != nil {
 			return 0, err
 		}
 		if slices.Contains(digests, d) {
-			return s.Time.Add(window), nil
+			return s.Time.Add(b.a.published.policy.Window()), nil
 		}
 	}
 	return 0, nil
+}
+
+// over are the operations that could be undone before the operation and cannot any more: they were taken
+// off, have become old, or a first key has signed above them.
+func (b *bases) over() (ended []registry.Standing) {
+	stack := b.before.lineage.Stack
+	for i, s := range stack {
+		still := slices.ContainsFunc(b.next, func(n registry.Standing) bool { return n.Op == s.Op })
+		if undoable(stack, i) && !still {
+			ended = append(ended, s)
+		}
+	}
+	return ended
 }
 
 func (b *bases) digests(seq uint64) ([]registry.Digest, error) {
 	if d, ok := b.records[seq]; ok {
 		return d, nil
 	}
-	r, err := recordAt(b.a.w, b.rec, seq)
+	r, err := recordAt(b.a.w, b.before, seq)
 	if err != nil {
 		return nil, err
 	}
@@ -81,26 +104,29 @@ func (a *applier) keepStrands(j judged, next *record) error {
 			return err
 		}
 	}
-	if len(j.Undone()) == 0 || next.Kept == 0 {
+	if next.Kept == 0 {
 		return nil
 	}
 	return a.keepAnew(b, j, next)
 }
 
-// keepAnew reconsiders what was kept before a recovery: the operations that it took off refer to nothing
-// any more, and the base of the first of them can come back for another window.
+// keepAnew reconsiders what was kept before the operation. What a recovery took off refers to nothing any
+// more, while the base of the first of them can come back for another window.
 func (a *applier) keepAnew(b *bases, j judged, next *record) error {
 	var affected []registry.Digest
+	add := func(seq uint64) error {
+		digests, err := b.digests(seq)
+		affected = append(affected, digests...)
+		return err
+	}
+	for _, s := range b.over() {
+		if err := add(s.Base); err != nil {
+			return err
+		}
+	}
 	for _, s := range j.Undone() {
-		for _, seq := range []uint64{s.Base, s.Seq} {
-			if s.Act == registry.Deactivate && seq == s.Seq {
-				continue // carries no record
-			}
-			digests, err := b.digests(seq)
-			if err != nil {
-				return err
-			}
-			affected = append(affected, digests...)
+		if err := add(s.Base); err != nil {
+			return err
 		}
 	}
 	slices.Sort(affected)

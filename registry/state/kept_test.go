@@ -256,3 +256,21 @@ func TestSweepIsBounded(t *testing.T) {
 	}
 	w.verify()
 }
+
+// Once the first key has signed above a weaker key's operation, nobody can undo that any more: what was
+// only kept for it goes.
+func TestFirstKeyEndsWhatIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.strand("purchases", w.provider("Vault").id)
+	p := w.create(d)
+	w.do(p, w.op(p, registry.Update, 1, "", p.record()))
+	if n := w.rows(spaceDisclosure); n != 1 {
+		t.Fatalf("%d disclosures are kept", n)
+	}
+	w.do(p, w.op(p, registry.Update, 0, "", p.record()))
+	if n := w.rows(spaceDisclosure) + w.rows(spaceDue); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	w.verify()
+}

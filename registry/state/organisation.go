@@ -58,7 +58,7 @@ func (a *applier) status(c *Command) (Result, error) {
 	if row.Standing != j.next.Status {
 		row.Since = now
 	}
-	row.Status, row.Epoch, row.Iat, row.Reason, row.Seq = j.next.Status, j.next.Epoch, j.next.Iat, j.next.Reason, j.next.Seq
+	row.accredit(j.next)
 	row.Standing, row.Count = j.next.Status, count+1 // a status is derived to be what it says: Check saw to the values
 	org.Position = position
 	a.touch(org.ref)

@@ -51,7 +51,7 @@ func lineageToRow(l registry.Lineage) lineageRow {
 	}
 	for i, s := range l.Stack {
 		row.Stack[i] = stackRow{Op: digestBytes(s.Op), Act: codeOf(actCodes, s.Act), Seq: s.Seq, Time: s.Time,
-			Signer: s.Signer, Base: s.Base, Strong: s.Strong}
+			Signer: s.Signer, Base: s.Base, Strong: s.Strong, First: s.First}
 	}
 	for i, c := range l.Recent {
 		row.Recent[i] = recentRow{Time: c.Time, Act: codeOf(actCodes, c.Act)}
@@ -74,7 +74,7 @@ func (row *lineageRow) lineage(id registry.ID) (*registry.Lineage, error) {
 		}
 	}
 	for _, s := range row.Stack {
-		standing := registry.Standing{Seq: s.Seq, Time: s.Time, Signer: s.Signer, Base: s.Base, Strong: s.Strong}
+		standing := registry.Standing{Seq: s.Seq, Time: s.Time, Signer: s.Signer, Base: s.Base, Strong: s.Strong, First: s.First}
 		if standing.Op, err = opIDOf(s.Op); err != nil {
 			return nil, err
 		}
@@ -127,6 +127,8 @@ func (rec *record) check() error {
 		return fmt.Errorf("there is no operation")
 	case (l.Kind == registry.Organisation) != (rec.Standing != nil):
 		return fmt.Errorf("a %s with or without accreditation", l.Kind)
+	case rec.Op.Record[1] == 0:
+		return fmt.Errorf("the operation in force carries no record")
 	}
 	return rec.Op.check()
 }
@@ -241,4 +243,8 @@ func newAcceptedRow(s registry.AcceptanceState) *acceptedRow {
 
 func (s *standingRow) accreditation() registry.Accreditation {
 	return registry.Accreditation{Status: s.Status, Epoch: s.Epoch, Iat: s.Iat, Reason: s.Reason, Seq: s.Seq}
+}
+
+func (s *standingRow) accredit(a registry.Accreditation) {
+	s.Status, s.Epoch, s.Iat, s.Reason, s.Seq = a.Status, a.Epoch, a.Iat, a.Reason, a.Seq
 }

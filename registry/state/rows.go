@@ -54,6 +54,7 @@ type stackRow struct {
 	Signer jws.Multikey
 	Base   uint64
 	Strong bool
+	First  jws.Multikey
 }
 
 type recentRow struct {

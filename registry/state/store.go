@@ -94,7 +94,7 @@ func (s *Store) load() error {
 		}
 	}
 	w := &s.writer
-	*w = writer{db: r, scan: s.db, rows: make(map[byte]map[string]*overlayRow), applied: p.applied,
+	*w = writer{db: r, scan: s.db, limit: maxOverlay, rows: make(map[byte]map[string]*overlayRow), applied: p.applied,
 		chain: p.applied.Chain, content: contentHashOf(p.applied.Content)}
 	var err error
 	if w.firstDue, err = firstDue(s.db); err != nil {
@@ -198,9 +198,11 @@ func (s *Store) Configuration() (data []byte, index uint64) {
 	return c.Data, c.Index
 }
 
-// SetConfiguration replaces the Raft configuration, as recovery from a lost quorum does. It must not run
-// together with ApplyBatch, and is durable after a Flush.
+// SetConfiguration replaces the Raft configuration, as recovery from a lost quorum does. It is durable
+// after a Flush.
 func (s *Store) SetConfiguration(data []byte, index uint64) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	p := *s.published.Load()
 	p.configuration = configurationRow{Index: index, Data: data}
 	value, err := encodeRow(&p.configuration)

@@ -44,6 +44,7 @@ type writer struct {
 	scan    pebble.Reader
 	rows    map[byte]map[string]*overlayRow // by space, so that a scan of one looks at its rows only
 	size    int
+	limit   int // commit when size is above it; maxOverlay but in tests
 	applied appliedRow
 	chain   [32]byte
 	content contentHash
