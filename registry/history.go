@@ -66,17 +66,21 @@ func (h *History) Submit(op *Operation, now Millis) (Outcome, error) {
 	if c != nil {
 		before = &c.lineage
 	} else {
-		c = &chain{known: make(map[OpID]Outcome), disclosures: make(map[Digest]Disclosure), acceptances: make(map[Digest]*AcceptanceState)}
+		c = &chain{known: make(map[OpID]Outcome), acceptances: make(map[Digest]*AcceptanceState)}
 	}
+	held := c.heldAt(now, h.policy)
 	v, err := before.Check(op, Env{
 		Now: now, Policy: h.policy, InForce: c.inForce(), RecordAt: c.recordAt,
-		Held: func(d Digest) (Disclosure, bool) { held, ok := c.disclosures[d]; return held, ok },
+		Held: func(d Digest) (Disclosure, bool) { found, ok := held[d]; return found, ok },
 	})
 	if err != nil {
 		return Outcome{}, err
 	}
 	h.records[op.ID] = c
-	return c.append(v), nil
+	c.disclosures = held
+	o := c.append(v)
+	c.disclosures = c.heldAt(now, h.policy)
+	return o, nil
 }
 
 // append puts what was checked at the end of the chain.
@@ -96,26 +100,27 @@ func (c *chain) append(v Verified) Outcome {
 	for _, d := range op.Disclosures {
 		c.disclosures[d.Digest] = d
 	}
-	c.dropDisclosures()
 	return o
 }
 
-// dropDisclosures keeps what a record refers to that is in force, or that a recover could go back to
-// (DESIGN 5).
-func (c *chain) dropDisclosures() {
-	keep := make(map[Digest]bool)
+// heldAt are the disclosures that a record refers to which is in force, or which a recover at now could
+// bring back (DESIGN 5).
+func (c *chain) heldAt(now Millis, p *Policy) map[Digest]Disclosure {
+	held := make(map[Digest]Disclosure)
 	refers := func(seq uint64) {
 		if r, err := c.recordAt(seq); err == nil && r != nil {
 			for _, d := range r.Strands {
-				keep[d] = true
+				if found, ok := c.disclosures[d]; ok {
+					held[d] = found
+				}
 			}
 		}
 	}
 	refers(c.lineage.RecordSeq)
-	for _, s := range c.lineage.Stack {
+	for _, s := range c.lineage.Undoable(now, p.Window()) {
 		refers(s.Base)
 	}
-	maps.DeleteFunc(c.disclosures, func(d Digest, _ Disclosure) bool { return !keep[d] })
+	return held
 }
 
 // recordAt is the record that the operation with this seq carried. Sequence numbers are counted from
@@ -161,8 +166,8 @@ func (h *History) Operations(id ID) []Accepted {
 	return nil
 }
 
-// Held are the disclosures kept for a record, by ascending digest: those that the record in force
-// refers to, and those of records that a recover could still go back to.
+// Held are the disclosures kept for a record as of its last operation, by ascending digest: those that the
+// record in force refers to, and those of records that a recover could bring back.
 func (h *History) Held(id ID) []Disclosure {
 	c := h.records[id]
 	if c == nil {

@@ -270,13 +270,29 @@ func (l *Lineage) checkErase(op *Operation, env Env) error {
 // readers compare it with their own clock, and after it show it no longer.
 func (l *Lineage) FinalAt(window time.Duration) (Millis, bool) {
 	for i, s := range slices.Backward(l.Stack) {
-		// To undo s is to undo all above it too, which nobody can once the strongest signed there.
-		byFirst := func(above Standing) bool { return above.Signer == s.First }
-		if !s.Strong && !slices.ContainsFunc(l.Stack[i:], byFirst) {
+		if l.outranked(i) {
 			return s.Time.Add(window), true
 		}
 	}
 	return 0, false
+}
+
+// Undoable are the operations that some key could still take off at now, oldest first. The records at
+// their Base are those that can come back (DESIGN 5).
+func (l *Lineage) Undoable(now Millis, window time.Duration) (some []Standing) {
+	for i, s := range l.Stack {
+		if now <= s.Time.Add(window) && l.outranked(i) {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// outranked reports whether some key could undo number i of the stack, in time. To undo it is to undo
+// all above it too, which nobody can once the strongest key of its base has signed there.
+func (l *Lineage) outranked(i int) bool {
+	s := l.Stack[i]
+	return !s.Strong && !slices.ContainsFunc(l.Stack[i:], func(above Standing) bool { return above.Signer == s.First })
 }
 
 // checkAgainstState makes the checks of a record that need the record it is based on (kind, retired

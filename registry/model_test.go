@@ -81,7 +81,7 @@ func (m *model) judge(r *modelRecord, op *modelOp, now Millis) Kind {
 	if op.forged {
 		return BadSignature
 	}
-	if r != nil && !r.fits(op) || foretold(op, now) {
+	if r != nil && !r.fits(op, now) || foretold(op, now) {
 		return Invalid
 	}
 	if off := op.Iat - int64(now)/1000; off > 600 || off < -600 {
@@ -150,7 +150,7 @@ func (r *modelRecord) outranks(signer string, at int) bool {
 }
 
 // fits are the rules on a record that need the record it is based on and what is held.
-func (r *modelRecord) fits(op *modelOp) bool {
+func (r *modelRecord) fits(op *modelOp, now Millis) bool {
 	if op.Record == nil {
 		return true
 	}
@@ -175,7 +175,7 @@ func (r *modelRecord) fits(op *modelOp) bool {
 	for _, d := range op.Record.Strands {
 		if name, ok := op.sent[d]; ok {
 			names[name]++
-		} else if name, ok := r.held[d]; ok {
+		} else if name, ok := r.held[d]; ok && r.refers(d, now) {
 			names[name]++
 		}
 	}
@@ -217,6 +217,7 @@ func (r *modelRecord) overQuota(op *modelOp, now Millis) bool {
 }
 
 func (r *modelRecord) push(op *modelOp) {
+	r.drop(op.time)
 	r.accepted = append(r.accepted, op)
 	switch op.Act {
 	case Erase:
@@ -234,34 +235,44 @@ func (r *modelRecord) push(op *modelOp) {
 	for d, name := range op.sent {
 		r.held[d] = name
 	}
+	r.drop(op.time)
+}
+
+func (r *modelRecord) drop(now Millis) {
 	for d := range r.held {
-		if !r.refers(d, op.time) {
+		if !r.refers(d, now) {
 			delete(r.held, d)
 		}
 	}
 }
 
-// refers reports whether the record in force, or one below an operation that is not yet 72 h old, has d.
+// refers reports whether the record in force, or one that somebody could bring back, has d.
 func (r *modelRecord) refers(d Digest, now Millis) bool {
 	if slices.Contains(r.inForce().Record.Strands, d) {
 		return true
 	}
-	return slices.ContainsFunc(r.stack, func(o *modelOp) bool {
-		return o.base != nil && now-o.time <= modelWindow && slices.Contains(o.base.Record.Strands, d)
-	})
+	for at, o := range r.stack {
+		if at > 0 && r.undoable(at, now) && slices.Contains(o.base.Record.Strands, d) {
+			return true
+		}
+	}
+	return false
 }
 
-// finalAt tries every key on every operation: the latest end of the time in which one that is not signed
-// by its base's first key could be undone by somebody. 0 if that is over, or never was.
+// undoable tries every key of the rotation below.
+func (r *modelRecord) undoable(at int, now Millis) bool {
+	return now-r.stack[at].time <= modelWindow &&
+		slices.ContainsFunc(rotation(r.stack[at].base), func(k string) bool { return r.outranks(k, at) })
+}
+
+// finalAt is the latest end of the time in which an operation that is not signed by its base's first key
+// could be undone by somebody. 0 if that is over, or never was.
 func (r *modelRecord) finalAt(now Millis) (final Millis) {
 	if r.erased {
 		return 0
 	}
-	for at, o := range r.stack[1:] {
-		if rotation(o.base)[0] == o.signer || now-o.time > modelWindow {
-			continue
-		}
-		if slices.ContainsFunc(rotation(o.base), func(k string) bool { return r.outranks(k, at+1) }) {
+	for at, o := range r.stack {
+		if at > 0 && rotation(o.base)[0] != o.signer && r.undoable(at, now) {
 			final = max(final, o.time.Add(72*time.Hour))
 		}
 	}

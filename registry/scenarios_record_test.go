@@ -340,24 +340,43 @@ var strandScenarios = map[string]scenario{
 		s.do("a", s.draft(Update, r), y) // now it is not
 		s.holds(x, y)
 		out := s.now
-		s.do("a", s.draft(Update, passport(s, "a b", y)))
-		s.holds(x, y) // x left the record, but can come back
-		s.do("a", s.draft(Update, passport(s, "a b")))
+		s.do("b", s.draft(Update, passport(s, "a b", y)))
+		s.holds(x, y) // x left the record, but a could bring it back
+		s.do("b", s.draft(Update, passport(s, "a b")))
 		s.holds(x, y)
 		s.now = out.Add(window)
-		s.do("a", s.draft(Update, passport(s, "a b")))
+		s.do("b", s.draft(Update, passport(s, "a b")))
 		s.holds(x, y) // exactly 72 h is still inside
 		s.now = out.Add(window) + 1
-		s.do("a", s.draft(Update, passport(s, "a b")))
+		s.do("b", s.draft(Update, passport(s, "a b", y))) // held, so not sent again
 		s.holds(y)
-		s.do("a", s.draft(Update, passport(s, "a b", y))) // held, so not sent again
 		s.wait(window)
-		s.do("a", s.draft(Update, passport(s, "a b", y, x))) // x's digest is but a decoy now
+		s.do("b", s.draft(Update, passport(s, "a b", y, x))) // x's digest is but a decoy now
 		s.holds(y)
-		s.do("a", s.draft(Update, passport(s, "a b", x)), x)
+		s.do("b", s.draft(Update, passport(s, "a b", x)), x)
 		s.holds(x, y)
-		s.do("a", s.draft(Deactivate, nil))
-		s.holds(x, y) // it can be undone
+		s.do("b", s.draft(Deactivate, nil))
+		s.holds(x, y)
+	}},
+	"valid_disclosures_dropped_at_once": {"what the strongest key takes out nobody can bring back: its disclosure goes at once (DESIGN 5)", func(s *scene) {
+		x, y := disclosure(s, strand("x", Public)), disclosure(s, strand("y", Granted))
+		s.do("a", s.draft(Create, passport(s, "a b", x, y)), x, y)
+		s.do("a", s.draft(Update, passport(s, "a b", y)))
+		s.holds(y)
+		s.do("b", s.draft(Update, passport(s, "a b")))
+		s.holds(y)
+		s.do("a", s.draft(Update, passport(s, "a b"))) // on top of b: now a cannot undo b either
+		s.holds()
+	}},
+	"valid_disclosures_expire": {"an operation long after finds nothing held of what left the record before (DESIGN 5)", func(s *scene) {
+		x, other := disclosure(s, strand("x", Public)), strand("x", Granted)
+		other.Path = "elsewhere"
+		d := disclosure(s, other)
+		s.do("a", s.draft(Create, passport(s, "a b", x)), x)
+		s.do("b", s.draft(Update, passport(s, "a b")))
+		s.wait(window)
+		s.do("b", s.draft(Update, passport(s, "a b", x, d)), d) // x's id is free again, its digest a decoy
+		s.holds(d)
 	}},
 	"valid_disclosures_undone": {"what only an undone record refers to is dropped (DESIGN 5)", func(s *scene) {
 		x, y := disclosure(s, strand("x", Public)), disclosure(s, strand("y", Granted))
