@@ -161,7 +161,9 @@ func (f *fixture) do(method, path string, body []byte, header ...string) answer 
 	if err != nil {
 		f.Fatalf("%s %s: body: %v", method, path, err)
 	}
-	return answer{res, text}
+	a := answer{res, text}
+	a.conforms(f)
+	return a
 }
 
 func (f *fixture) get(path string, header ...string) answer {

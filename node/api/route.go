@@ -70,6 +70,7 @@ func (s *Server) guarded(c echo.Context, rt *route) (err error) {
 	}()
 	if !rt.unlimited {
 		if err := s.limits.request(c.Request()); err != nil {
+			s.metrics.limited.WithLabelValues("requests").Inc()
 			return err
 		}
 	}
