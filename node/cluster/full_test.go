@@ -195,3 +195,36 @@ func TestFreeSpaceIsKnownFromTheBeginning(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A node that is started on a full disk waits for space; it neither panics nor loses anything.
+func TestStartedOnAFullDiskItWaits(t *testing.T) {
+	t.Parallel()
+	disk, dir := smallDisk(t, "64m"), t.TempDir()
+	if err := os.Symlink(disk, filepath.Join(dir, "raft")); err != nil {
+		t.Fatal(err)
+	}
+	n := start(t, dir, nil)
+	var all []*passport
+	for range 20 {
+		p, op := create()
+		n.mustSubmit(t, op)
+		all = append(all, p)
+	}
+	if err := n.close(); err != nil {
+		t.Fatal(err)
+	}
+	giveBack := fillDisk(t, disk, 0)
+	again, err := open(t.Context(), dir, nil)
+	if err != nil {
+		giveBack()
+		t.Fatal(err)
+	}
+	*n = *again
+	giveBack()
+	if err := n.WaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		n.mustHold(t, p)
+	}
+}
