@@ -11,7 +11,6 @@ import (
 type model struct {
 	country Country
 	records map[ID]*modelRecord
-	keyOf   func(name string) string // a signer's key, as rotations list it
 }
 
 type modelRecord struct {

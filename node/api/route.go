@@ -108,7 +108,6 @@ var (
 	// again, which an ETag makes cheap.
 	valueRevalidate = []string{"public, no-cache"}
 	valueJSON       = []string{wire.TypeJSON}
-	valueProblem    = []string{wire.TypeProblem}
 	valueNDJSON     = []string{wire.TypeNDJSON}
 )
 

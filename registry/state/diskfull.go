@@ -41,11 +41,11 @@ func newDisk(fs vfs.FS, dir string, report func(error)) *disk {
 	return &disk{fs: fs, dir: dir, report: report, retry: diskRetry, failing: make(chan struct{}), closed: make(chan struct{})}
 }
 
-// state returns the error in force and a channel that closes with the next one.
-func (d *disk) state() (error, <-chan struct{}) {
+// state returns a channel that closes with the next error, and the one in force.
+func (d *disk) state() (failing <-chan struct{}, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.err, d.failing
+	return d.failing, d.err
 }
 
 func (d *disk) fail(err error) {

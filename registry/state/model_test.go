@@ -239,7 +239,6 @@ type actor struct {
 	orgs   []*org
 	spare  []registry.Disclosure // to be placed
 	old    []*registry.Operation
-	batch  []Command
 }
 
 func newActor(rt *rapid.T, fs vfs.FS) *actor {

@@ -166,7 +166,7 @@ func (s *Store) Flush() error {
 	if s.readOnly {
 		return nil
 	}
-	_, failing := s.disk.state()
+	failing, _ := s.disk.state()
 	done, err := s.db.AsyncFlush()
 	if err != nil {
 		return fmt.Errorf("flush the state: %w", err)
@@ -188,7 +188,7 @@ func (s *Store) Flush() error {
 // are still applied, to memory, until it is full; then ApplyBatch waits. So a node refuses writes as
 // soon as there is an error, and better before, by Metrics.DiskAvailable. A lack of space heals by itself.
 func (s *Store) DiskError() error {
-	err, _ := s.disk.state()
+	_, err := s.disk.state()
 	return err
 }
 
