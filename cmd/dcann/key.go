@@ -50,6 +50,7 @@ public half. An existing file is never written over.`,
 	c.Flags().StringVar(&alg, "alg", string(jws.Ed25519), "Ed25519, or ES256 (ECDSA P-256)")
 	c.Flags().StringVar(&out, "out", "", "file to write the private key to")
 	required(c, "out")
+	choices(c, "alg", string(jws.Ed25519), string(jws.ES256))
 	return c
 }
 

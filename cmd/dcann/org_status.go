@@ -87,6 +87,7 @@ gave to the old one do not pass to the new.`,
 		return a.done(result, string(result.Op))
 	}
 	required(c, "accreditation-key", "status")
+	choices(c, "status", "active", "suspended", "revoked")
 	return c
 }
 
@@ -129,6 +130,8 @@ at its end says how to go on.`,
 	f.StringVar(&q.After, "after", "", "where the page before ended")
 	f.IntVar(&q.Limit, "limit", 0, fmt.Sprintf("entries of a page, at most %d (default %d)", wire.MaxPage, wire.DefaultPage))
 	f.BoolVar(&all, "all", false, "all pages")
+	choices(c, "role", "provider", "recipient", "attestor")
+	choices(c, "status", "pending", "active", "suspended", "revoked")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		q.Role, q.Status = registry.Role(role), registry.OrgStatus(status)
 		reg, err := a.client()

@@ -60,6 +60,7 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 	} {
 		root.AddCommand(newCommand(a))
 	}
+	choices(root, "output", "text", "json")
 	root.InitDefaultCompletionCmd()
 	return root
 }

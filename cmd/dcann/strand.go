@@ -90,6 +90,7 @@ told to nobody but the registry and whom you permit.`,
 	}
 	c.Flags().StringVar(&keyFile, "key", "", keyHelp)
 	strand.add(c.Flags())
+	choices(c, "visibility", string(registry.Public), string(registry.Granted))
 	c.RunE = func(c *cobra.Command, args []string) error {
 		disclosure, err := strand.disclosure()
 		if err != nil {

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/jws"
+	"github.com/dcann/dcann/registry/wire"
+)
+
+// readStatement reads a file that holds a signed statement.
+func readStatement(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, registry.MaxStatement+2))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return bytes.TrimSpace(text), nil
+}
+
+func newPolicyShowCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show FILE",
+		Short: "print what a signed policy says",
+		Long: `Prints a policy and verifies its signature by one of its own accreditation keys. Whether it
+may follow the one in force is the registry's to say.`,
+		Example: `  dcann policy show fr.jwt`,
+		Args:    exactly("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			text, err := readStatement(args[0])
+			if err != nil {
+				return err
+			}
+			p, err := parsePolicy(text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			return a.show(p, func(w io.Writer) { writePolicy(w, p) })
+		},
+	}
+}
+
+// parsePolicy verifies a policy of any version by the key that its header names.
+func parsePolicy(text []byte) (*registry.Policy, error) {
+	msg, err := jws.Parse(text, registry.MaxStatement)
+	if err != nil {
+		return nil, err
+	}
+	var said registry.Policy
+	if err := jws.DecodeJSON(msg.Payload(), &said); err != nil {
+		return nil, err
+	}
+	if said.Version <= 1 {
+		return registry.ParsePolicy(text, nil)
+	}
+	// Judged as if the one before it had named the key that signed it.
+	before := registry.Policy{Version: said.Version - 1, Country: said.Country, Accreditation: []jws.Multikey{jws.Multikey(msg.Header().Kid)}}
+	return registry.ParsePolicy(text, &before)
+}
+
+func writePolicy(w io.Writer, p *registry.Policy) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-16s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("country", "%s", p.Country)
+	line("version", "%d", p.Version)
+	line("recovery window", "%v", p.Window())
+	line("clock skew", "%v", time.Duration(p.MaxClockSkew)*time.Second)
+	line("quotas", "%d an hour, %d a day, %d deactivations a day", p.PerHour, p.PerDay, p.Deactivations)
+	for i, k := range p.Accreditation {
+		line(first(i, "accreditation"), "%s", k)
+	}
+	for i, k := range p.Service {
+		line(first(i, "service"), "%s", k)
+	}
+}
+
+func newPolicySubmitCommand(a *app) *cobra.Command {
+	var admin string
+	c := &cobra.Command{
+		Use:   "submit --admin ADDRESS FILE",
+		Short: "give a registry its next policy, by a node's operator address",
+		Long: `Sends a signed policy to a node's operator address (dcann serve --admin). From then on all
+nodes of the registry go by it.`,
+		Example: `  dcann policy submit --admin unix:/var/lib/dcann/admin.sock fr-2.jwt`,
+		Args:    exactly("FILE"),
+	}
+	c.Flags().StringVar(&admin, "admin", "", "unix:PATH or host:port")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		text, err := readStatement(args[0])
+		if err != nil {
+			return err
+		}
+		if err := a.adminPost(c.Context(), admin, "/policy", text); err != nil {
+			return err
+		}
+		a.say("the policy is in force")
+		return nil
+	}
+	required(c, "admin")
+	return c
+}
+
+// adminPost makes a call to the operator's address of a node, unix:PATH or host:port.
+func (a *app) adminPost(ctx context.Context, address, path string, body []byte) error {
+	network, where := "tcp", address
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, where = "unix", socket
+	}
+	c := http.Client{Timeout: a.timeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, where)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return &registry.Error{Kind: registry.Unavailable, Detail: fmt.Sprintf("operator's address %s: %v", address, err)}
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	problem, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	return wire.ReadProblem(res.StatusCode, res.Header, problem, a.now())
+}
