@@ -137,7 +137,8 @@ func (d Digest) Bytes() (sum [32]byte) {
 // DigestOf is the inverse of Digest.Bytes.
 func DigestOf(sum [32]byte) Digest { return Digest(base64.RawURLEncoding.EncodeToString(sum[:])) }
 
-// Millis is registry time: milliseconds since 1970 UTC, strictly rising from entry to entry (DESIGN 6, rule 5).
+// Millis is registry time: milliseconds since 1970 UTC, strictly rising from Raft entry to Raft
+// entry and shared by all that one of them holds (DESIGN 6, rule 5).
 type Millis int64
 
 // MillisOf truncates t to registry time.

@@ -315,9 +315,9 @@ var quotaScenarios = map[string]scenario{
 		s.do("a", s.undo(op, passport(s, "a b")))
 		s.now = start.Add(time.Hour)
 		s.do("a", s.draft(Update, passport(s, "a b"))) // the create is an hour old
-		s.now = start.Add(time.Hour)
+		s.now = start.Add(time.Hour) + 1
 		s.refuse(Quota, "10 operations an hour", "a", s.draft(Update, passport(s, "a b")))
-		s.retry(time.Second) // until the first update is
+		s.retry(time.Second - time.Millisecond) // until the first update is
 	}},
 	"invalid_quota_day": {"30 operations a day (DESIGN 6, rule 7)", func(s *scene) {
 		s.do("a", s.draft(Create, passport(s, "a")))
