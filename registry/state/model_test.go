@@ -89,7 +89,7 @@ func (m *model) operation(op *registry.Operation, now registry.Millis) (known bo
 	if op.Record != nil {
 		m.hold(r, op)
 		if op.Record.Kind == registry.Organisation {
-			m.stand(r, now)
+			m.stand(r)
 		}
 	}
 	return false, nil
@@ -125,14 +125,14 @@ func (m *model) canUndo(r *modelRecord, stack []registry.Standing) bool {
 	return !slices.ContainsFunc(stack, func(s registry.Standing) bool { return base.Rank(s.Signer) == 0 })
 }
 
-func (m *model) stand(r *modelRecord, now registry.Millis) {
+func (m *model) stand(r *modelRecord) {
 	var named *registry.Record
 	if r.acc.Status == registry.OrgActive {
 		named = r.record(r.acc.Seq)
 	}
 	if st := r.acc.Standing(r.inForce(), named); st != r.standing {
 		r.standing = st
-		m.enter(standingEntries[st], now)
+		m.entries = append(m.entries, standingEntries[st]) // of the same Raft entry, so at the same time
 	}
 }
 
@@ -170,6 +170,11 @@ func (m *model) compare(t failer, s *Store) {
 			t.Fatalf("%s: standing %s, want %s", id, o.Standing, r.standing)
 		}
 		m.compareHistory(t, s, id, r)
+		rec, err := loadRecord(committed{s.db}, id)
+		must(t, err)
+		if int(rec.Kept) != len(r.until) {
+			t.Fatalf("%s: %d disclosures are kept, want %d", id, rec.Kept, len(r.until))
+		}
 	}
 	entries, err := s.Journal(0, len(m.entries)+1)
 	must(t, err)

@@ -12,7 +12,7 @@ func (a *applier) operation(c *Command) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	j, known, err := judgeOperation(a.w, a.published.policy, op, a.now())
+	j, known, err := judgeOperation(a.w, a.published.policy, op, a.now)
 	if err != nil || known != nil {
 		return resultOf(known), err
 	}

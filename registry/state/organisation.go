@@ -45,7 +45,7 @@ func (a *applier) status(c *Command) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	j, known, err := judgeStatus(a.w, a.published.policy, st, a.now())
+	j, known, err := judgeStatus(a.w, a.published.policy, st, a.now)
 	if err != nil || known != nil {
 		return resultOf(known), err
 	}
@@ -81,7 +81,7 @@ func (a *applier) acceptance(c *Command) (Result, error) {
 	if len(c.Pins) != 1 || c.Pins[0].ID != acc.Iss {
 		return Result{}, &registry.Error{Kind: registry.Invalid, Detail: "acceptance: expected its provider to be pinned"}
 	}
-	j, known, err := judgeAcceptance(a.w, a.published.policy, acc, a.now(), true)
+	j, known, err := judgeAcceptance(a.w, a.published.policy, acc, a.now, true)
 	if err != nil || known != nil {
 		return resultOf(known), err
 	}
