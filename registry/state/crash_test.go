@@ -237,6 +237,7 @@ func TestReadersBesideApply(t *testing.T) {
 	d := w.strand("purchases", o.id)
 	p := w.create(d)
 	w.ok(w.acceptance(o, p.id, d.Digest, true))
+	id := p.id
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
 	for range 3 {
@@ -250,7 +251,7 @@ func TestReadersBesideApply(t *testing.T) {
 				}
 				if v == nil || !w.s.Current(v.Stamp) {
 					var err error
-					if v, err = w.s.Record(p.id); err != nil {
+					if v, err = w.s.Record(id); err != nil {
 						t.Error(err)
 						return
 					}
@@ -258,10 +259,10 @@ func TestReadersBesideApply(t *testing.T) {
 				if len(v.Rotation) != 2 || len(v.Strands) != 1 || v.Updated < v.Created {
 					t.Error("torn")
 				}
-				_, _, _ = w.s.History(p.id, nil, 5)
+				_, _, _ = w.s.History(id, nil, 5)
 				_, _ = w.s.Journal(0, 10)
 				_, _, _ = w.s.Organisations(OrganisationQuery{Name: "va"})
-				_, _ = w.s.RecordAtTime(p.id, w.s.LastTime())
+				_, _ = w.s.RecordAtTime(id, w.s.LastTime())
 			}
 		})
 	}

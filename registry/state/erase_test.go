@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -137,6 +138,7 @@ func TestEraseALongHistory(t *testing.T) {
 		}
 	}
 	w.verify()
+	w.replays()
 }
 
 // After CompactErased no file of the store holds a disclosure, a salt or an operation that was erased or
@@ -167,7 +169,7 @@ func TestErasedBytesLeaveTheFiles(t *testing.T) {
 	}
 	must(t, s.Flush())
 	_ = s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false) // to the last level
-	before := tables(t, dir)
+	before := tables(t, s, dir)
 	for name, secret := range secrets {
 		if name != "disclosure two" && !strings.Contains(before, string(secret)) { // the recovery dropped that one
 			t.Fatalf("%s is not found even before: the test looks in the wrong place", name)
@@ -182,7 +184,7 @@ func TestErasedBytesLeaveTheFiles(t *testing.T) {
 	hold.close()
 	must(t, s.CompactErased(t.Context()))
 	must(t, s.Flush())
-	all := tables(t, dir)
+	all := tables(t, s, dir)
 	for name, secret := range secrets {
 		if strings.Contains(all, string(secret)) {
 			t.Errorf("%s is still in the files", name)
@@ -197,10 +199,47 @@ func TestErasedBytesLeaveTheFiles(t *testing.T) {
 	w.verify()
 }
 
+// A disclosure that was only dropped leaves the files too, with the old versions of its record's row.
+func TestDroppedBytesLeaveTheFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := Open(dir, Options{MemTableBytes: 1 << 20, CacheBytes: 8 << 20})
+	must(t, err)
+	defer s.Close()
+	w := bareWorld(t, s)
+	o := w.provider("Vault")
+	d := w.strand("dropped", o.id)
+	p := w.create(d)
+	must(t, s.Flush())
+	must(t, s.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
+	if !strings.Contains(tables(t, s, dir), d.Text) {
+		t.Fatal("it is not found even before")
+	}
+	w.do(p, w.op(p, registry.Update, 1, "", p.record()))
+	must(t, s.CompactErased(t.Context()))
+	if !strings.Contains(tables(t, s, dir), d.Text) {
+		t.Error("what is kept is gone")
+	}
+	w.now += window + 10
+	w.propose(TickProposal().Command())
+	must(t, s.CompactErased(t.Context()))
+	if strings.Contains(tables(t, s, dir), d.Text) {
+		t.Error("it is still in the files")
+	}
+	w.verify()
+}
+
 // tables is every byte of every file under dir, and every version of every row in its tables, with
 // disclosures also in the form in which they travel.
-func tables(t *testing.T, dir string) string {
+func tables(t *testing.T, s *Store, dir string) string {
 	t.Helper()
+	for { // a table that is being written cannot be read
+		m := s.db.Metrics()
+		if m.Compact.NumInProgress+m.Flush.NumInProgress+m.Table.ObsoleteCount+m.Table.ZombieCount == 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	var all bytes.Buffer
 	files, err := os.ReadDir(dir)
 	must(t, err)

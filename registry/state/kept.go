@@ -107,27 +107,19 @@ func (a *applier) keepStrands(j judged, next *record) error {
 	if next.Kept == 0 {
 		return nil
 	}
-	return a.keepAnew(b, j, next)
+	return a.keepAnew(b, next)
 }
 
-// keepAnew reconsiders what was kept before the operation. What a recovery took off refers to nothing any
-// more, while the base of the first of them can come back for another window.
-func (a *applier) keepAnew(b *bases, j judged, next *record) error {
+// keepAnew reconsiders what was kept for operations that cannot be undone any more. The base of the first
+// that a recovery takes off can come back for another window.
+func (a *applier) keepAnew(b *bases, next *record) error {
 	var affected []registry.Digest
-	add := func(seq uint64) error {
-		digests, err := b.digests(seq)
-		affected = append(affected, digests...)
-		return err
-	}
 	for _, s := range b.over() {
-		if err := add(s.Base); err != nil {
+		digests, err := b.digests(s.Base)
+		if err != nil {
 			return err
 		}
-	}
-	for _, s := range j.Undone() {
-		if err := add(s.Base); err != nil {
-			return err
-		}
+		affected = append(affected, digests...)
 	}
 	slices.Sort(affected)
 	for _, digest := range slices.Compact(affected) {

@@ -2,7 +2,10 @@ package state
 
 import (
 	"errors"
+	"slices"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/dcann/dcann/registry"
 )
@@ -255,6 +258,7 @@ func TestSweepIsBounded(t *testing.T) {
 		t.Errorf("%d are left after two", n)
 	}
 	w.verify()
+	w.replays()
 }
 
 // Once the first key has signed above a weaker key's operation, nobody can undo that any more: what was
@@ -273,4 +277,36 @@ func TestFirstKeyEndsWhatIsKept(t *testing.T) {
 		t.Errorf("%d rows are left", n)
 	}
 	w.verify()
+}
+
+// replays applies the log in one go to another store, which must get the same bytes.
+func (w *world) replays() {
+	w.t.Helper()
+	s := openMem(w.t, vfs.NewMem())
+	defer s.Close()
+	for chunk := range slices.Chunk(w.log, max(1, len(w.log)/2)) {
+		_, err := s.ApplyBatch(chunk)
+		must(w.t, err)
+	}
+	sameDump(w.t, "the log in one batch", dump(w.t, s), dump(w.t, w.s))
+}
+
+// Of two disclosures that were taken out one after the other, the first goes first.
+func TestSweepEndsAtTheEdge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.provider("Vault")
+	one, two := w.strand("one", o.id), w.strand("two", o.id)
+	p := w.create(one, two)
+	w.do(p, w.op(p, registry.Update, 1, "", p.record(two.Digest)))
+	w.now += 5000
+	w.do(p, w.op(p, registry.Update, 1, "", p.record()))
+	w.now = w.record(p.id).Updated + window
+	w.propose(TickProposal().Command())
+	if n := w.rows(spaceDisclosure); n != 1 {
+		t.Errorf("%d disclosures are kept, want one", n)
+	}
+	if w.s.DueTick(w.now) || !w.s.DueTick(w.now+1) {
+		t.Error("a tick is due at another time than a moment later")
+	}
 }

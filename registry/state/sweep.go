@@ -84,11 +84,8 @@ func (a *applier) doDue(key []byte, budget int) (int, error) {
 		return 1, err
 	}
 	rec, err := loadRecord(a.w, ref.id())
-	if err != nil || rec == nil {
+	if err != nil || rec == nil || rec.lineage.Status == registry.Erased { // purge sees to the erased
 		return 1, err
-	}
-	if rec.lineage.Status == registry.Erased {
-		return 1, a.purgeRow(ref, ref.disclosure([32]byte(strand)))
 	}
 	if err := a.unkeep(ref, digest, until); err != nil {
 		return 1, err
