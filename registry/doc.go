@@ -11,5 +11,7 @@
 //
 // Start reading at Operation (operation.go), Record (record.go) and Lineage.Check (lineage.go). Strands
 // are in strand.go, statuses and acceptances in statement.go and organisation.go, what all nodes agree on
-// in policy.go. The signature format is registry/jws, the vocabulary registry/dpv.
+// in policy.go. History (history.go) is a whole registry in memory, for wallets, verifiers and tests. The
+// signature format is registry/jws, the vocabulary registry/dpv. testdata/histories proves every rule
+// with signed texts that other implementations can play.
 package registry

@@ -136,16 +136,17 @@ type ProviderView struct {
 }
 
 // Withhold decides whether a strand's endpoints are shown. accepted is nil when the provider never spoke.
+// What is wrong with the provider is told first: who is not known here cannot even accept.
 func Withhold(accepted *AcceptanceState, p ProviderView) Withheld {
 	switch {
 	case !p.Reachable:
 		return CountryUnreachable
 	case !p.Known:
 		return ProviderUnknown
+	case p.Standing == OrgRevoked: // which no deactivation hides
+		return ProviderRevoked
 	case p.Status != Active:
 		return ProviderDeactivated
-	case p.Standing == OrgRevoked:
-		return ProviderRevoked
 	case p.Standing == OrgSuspended:
 		return ProviderSuspended
 	case p.Standing != OrgActive:

@@ -16,7 +16,7 @@ import (
 type Term struct {
 	IRI     string   // https://w3id.org/dpv/pd#…
 	Label   string   // in English
-	Broader []string // IRIs of the broader terms
+	Broader []string // IRIs of the broader terms; none for the topmost
 	Special bool     // a special category in the sense of Article 9 of the GDPR
 }
 
@@ -53,7 +53,10 @@ func load(text string) map[string]Term {
 	}
 	terms := make(map[string]Term, len(rows))
 	for _, row := range rows[1:] {
-		t := Term{IRI: row[0], Label: row[1], Broader: strings.Split(row[2], ";")}
+		t := Term{IRI: row[0], Label: row[1]}
+		if row[2] != "" { // the topmost have none
+			t.Broader = strings.Split(row[2], ";")
+		}
 		t.Special = len(row) > 3 && row[3] == "yes"
 		terms[t.IRI] = t
 	}
