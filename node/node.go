@@ -184,11 +184,13 @@ func (n *Node) Run(parent context.Context) error {
 			}
 		})
 	}
-	servers := []*http.Server{n.api.HTTPServer()}
-	start("http listener", func() error { return serve(servers[0], n.public) })
+	public := n.api.HTTPServer()
+	servers := []*http.Server{public}
+	start("http listener", func() error { return serve(public, n.public) })
 	if n.admin != nil {
-		servers = append(servers, n.adminServer())
-		start("admin listener", func() error { return serve(servers[1], n.admin) })
+		operator := n.adminServer()
+		servers = append(servers, operator)
+		start("admin listener", func() error { return serve(operator, n.admin) })
 	}
 	start("policy", func() error {
 		if err := n.establish(ctx); err != nil {
