@@ -84,7 +84,6 @@ func (s *Server) takeIn(c echo.Context) ([]*batchItem, error) {
 		items   []*batchItem
 		last    = make(map[registry.ID]*batchItem)
 		window  = make(chan struct{}, batchWindow)
-		parsing = make(chan struct{}, cap(s.workers))
 		running sync.WaitGroup
 	)
 	defer running.Wait()
@@ -117,7 +116,7 @@ func (s *Server) takeIn(c echo.Context) ([]*batchItem, error) {
 		running.Go(func() {
 			defer func() { <-window }()
 			defer close(item.done)
-			s.submitItem(r, item, before, raw, parsing)
+			s.submitItem(r, item, before, raw)
 		})
 	}
 	running.Wait()
@@ -139,10 +138,10 @@ func batchLine(text []byte) (raw []byte, id registry.ID, err error) {
 	return raw, op.ID, nil
 }
 
-func (s *Server) submitItem(r *http.Request, item, before *batchItem, raw []byte, parsing chan struct{}) {
-	parsing <- struct{}{}
+func (s *Server) submitItem(r *http.Request, item, before *batchItem, raw []byte) {
+	s.parsing <- struct{}{}
 	op, err := registry.ParseOperation(raw)
-	<-parsing
+	<-s.parsing
 	if err != nil {
 		item.err = err
 		return

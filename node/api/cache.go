@@ -3,9 +3,11 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"hash/maphash"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -103,6 +105,19 @@ type cacheKey struct {
 // cache holds rendered answers, bounded by bytes. nil holds none.
 type cache struct {
 	answers *otter.Cache[cacheKey, *rendered]
+
+	// door lets an answer in when it is asked for again: of identifiers that come once, as in a census of all
+	// passports, nothing is kept, which would only push out what is asked for often. A slot remembers the
+	// last identifier that hashed to it.
+	seed maphash.Seed
+	door [1 << 16]atomic.Uint32
+}
+
+// again reports whether id was asked for lately, and remembers that it was now.
+func (c *cache) again(id registry.ID, as representation) bool {
+	h := maphash.String(c.seed, string(id)) + uint64(as)*0x9e3779b97f4a7c15
+	mark := uint32(h>>32) | 1 // 0 is an empty slot
+	return c.door[h%uint64(len(c.door))].Swap(mark) == mark
 }
 
 // overhead is about what an entry costs beside its body: key, values, the cache's own node.
@@ -119,7 +134,7 @@ func newCache(maxBytes int64) (*cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cache{answers: answers}, nil
+	return &cache{answers: answers, seed: maphash.MakeSeed()}, nil
 }
 
 func (c *cache) close() {
@@ -141,9 +156,12 @@ func (s *Server) cached(id registry.ID, as representation) (*rendered, bool) {
 	return a, true
 }
 
+// worthKeeping reports whether the answer for id is to be kept: see cache.door.
+func (s *Server) worthKeeping(id registry.ID, as representation) bool {
+	return s.cache != nil && s.cache.again(id, as)
+}
+
 // keep remembers a for id. The key's text is copied: that of a request would hold on to all of it.
 func (s *Server) keep(id registry.ID, as representation, a *rendered) {
-	if s.cache != nil {
-		s.cache.answers.Set(cacheKey{registry.ID(strings.Clone(string(id))), as}, a)
-	}
+	s.cache.answers.Set(cacheKey{registry.ID(strings.Clone(string(id))), as}, a)
 }

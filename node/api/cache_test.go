@@ -121,27 +121,34 @@ func TestFinalAtPasses(t *testing.T) {
 	}
 }
 
-// TestCacheIsUsed: the second read is a hit, and one that asks for no cache is not.
+// TestCacheIsUsed: what is asked for twice is kept, and what asks for no cache is rendered.
 func TestCacheIsUsed(t *testing.T) {
 	t.Parallel()
 	f := newServer(t, setting{})
 	p, _ := f.passport()
 	path := wire.PathIdentifiers + string(p.id)
+	counted := func(misses, hits int) {
+		t.Helper()
+		text := string(f.get(wire.PathMetrics).body)
+		for result, n := range map[string]int{"miss": misses, "hit": hits} {
+			if !strings.Contains(text, fmt.Sprintf("dcann_http_rendered_total{result=%q} %d\n", result, n)) {
+				t.Errorf("expected %d %s", n, result)
+			}
+		}
+	}
 	f.get(path).want(t, 200)
-	metric := func(result string) bool {
-		return strings.Contains(string(f.get(wire.PathMetrics).body), `dcann_http_rendered_total{result="`+result+`"} 1`)
-	}
-	if !metric("miss") || metric("hit") {
-		t.Error("the first read is no miss")
-	}
+	counted(1, 0)
+	f.get(path).want(t, 200)
+	counted(2, 0) // now it is kept
 	f.get(path+"?noCache=true").want(t, 200)
-	if metric("hit") {
-		t.Error("noCache was answered from the cache")
-	}
+	counted(2, 0)
 	f.get(path).want(t, 200)
-	if !metric("hit") {
-		t.Error("the second read is no hit")
-	}
+	counted(2, 1)
+	p.update(nil)
+	f.get(path).want(t, 200)
+	counted(3, 1)
+	f.get(path).want(t, 200)
+	counted(3, 2)
 	off := newServer(t, setting{api: func(c *Config) { c.CacheBytes = -1 }})
 	q, _ := off.passport()
 	for range 2 {

@@ -51,7 +51,9 @@ func (s *Server) recordAnswer(did string) (*rendered, error) {
 	s.metrics.misses.Inc()
 	now := registry.MillisOf(time.Now())
 	a := newRendered(http.StatusOK, valueJSON, nil, appendRecord(make([]byte, 0, sizeHint(v)), v, now), v, now)
-	s.keep(id, asRecord, a)
+	if s.worthKeeping(id, asRecord) {
+		s.keep(id, asRecord, a)
+	}
 	return a, nil
 }
 

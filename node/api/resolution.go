@@ -145,7 +145,9 @@ func (s *Server) answer(c echo.Context, req *resolution) error {
 	a := renderResolution(req.as, v, now)
 	if req.plain() {
 		s.metrics.misses.Inc()
-		s.keep(req.id, req.as, a)
+		if s.worthKeeping(req.id, req.as) {
+			s.keep(req.id, req.as, a)
+		}
 	}
 	return a.send(c, index)
 }

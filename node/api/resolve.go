@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"sync"
@@ -13,11 +14,14 @@ import (
 	"github.com/dcann/dcann/registry/wire"
 )
 
-// Of POST /v1/resolve. A batch is cut into chunks, which are rendered by a few goroutines and written in
-// order: at most window chunks are ahead of the reader, so a slow one costs little memory.
+// Of POST /v1/resolve. A batch is cut into chunks, which are rendered by several goroutines and written in
+// order. Many read at a time, as each may wait for the disk; those ahead of the reader are few, so that a
+// slow one costs little memory: usually 1 MiB, and 32 MiB if every record is as large as can be.
 const (
-	chunkSize = 64      // identifiers
-	bigChunk  = 1 << 18 // bytes: a buffer that grew beyond is not kept
+	chunkSize  = 32      // identifiers
+	batchWidth = 16      // goroutines of one batch
+	chunkAhead = 4       // chunks that are done and wait for the reader, beside those being rendered
+	bigChunk   = 1 << 18 // bytes: a buffer that grew beyond is not kept
 )
 
 // chunk is a part of a batch and its lines once done is closed.
@@ -28,7 +32,7 @@ type chunk struct {
 }
 
 var chunkBuffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, 128<<10)
+	b := make([]byte, 0, 64<<10)
 	return &b
 }}
 
@@ -131,8 +135,8 @@ func space(s string, i int) int {
 // resolveAll renders the lines of all ids and writes them in order. It returns when all goroutines it
 // started have ended. An error is that of the connection: there is nobody to tell.
 func (s *Server) resolveAll(ids []string, w *stream) error {
-	width := min(cap(s.workers), (len(ids)+chunkSize-1)/chunkSize)
-	work, order := make(chan *chunk), make(chan *chunk, 2*width)
+	width := min(batchWidth, (len(ids)+chunkSize-1)/chunkSize)
+	work, order := make(chan *chunk), make(chan *chunk, width+chunkAhead)
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -143,7 +147,7 @@ func (s *Server) resolveAll(ids []string, w *stream) error {
 			next := &chunk{ids: ids[:n], done: make(chan struct{})}
 			ids = ids[n:]
 			select {
-			case order <- next: // blocks while the reader is 2*width chunks behind
+			case order <- next: // blocks while the reader is behind
 			case <-stop:
 				return
 			}
@@ -157,7 +161,7 @@ func (s *Server) resolveAll(ids []string, w *stream) error {
 	for range width {
 		running.Go(func() {
 			for part := range work {
-				s.workers <- struct{}{} // of all batches together, as many render as there are processors
+				s.workers <- struct{}{} // the batches together leave something for others
 				s.renderChunk(part)
 				<-s.workers
 				close(part.done)
@@ -207,11 +211,19 @@ func (s *Server) appendResolved(dst []byte, did string, now registry.Millis) []b
 		dst = append(dst, a.body...)
 		return append(dst, '}', '\n')
 	}
-	a, err := s.recordAnswer(did)
+	id, err := registry.ParseID(did)
 	if err != nil {
 		return s.appendRefused(dst[:start], did, err)
 	}
-	dst = append(dst, a.body...)
+	v, err := s.view(id)
+	if err != nil {
+		return s.appendRefused(dst[:start], did, err)
+	}
+	from := len(dst)
+	dst = appendRecord(dst, v, now)
+	if s.worthKeeping(id, asRecord) {
+		s.keep(id, asRecord, newRendered(http.StatusOK, valueJSON, nil, bytes.Clone(dst[from:]), v, now))
+	}
 	return append(dst, '}', '\n')
 }
 

@@ -31,7 +31,8 @@ type Server struct {
 
 	streams atomic.Int64  // events streams being served
 	batches chan struct{} // a token for each batch of operations being taken in
-	workers chan struct{} // a token for each chunk of a batch of identifiers being rendered
+	workers chan struct{} // a token for each chunk of a batch of identifiers being rendered, which may wait for the disk
+	parsing chan struct{} // a token for each signature of a batch of operations being checked
 
 	closing sync.Once
 	closed  chan struct{} // ends the streams
@@ -49,7 +50,8 @@ func New(config Config, cl Cluster, st *state.Store, log *slog.Logger) (*Server,
 		metrics: newMetrics(config.Metrics),
 		limits:  newLimits(config),
 		batches: make(chan struct{}, config.MaxBatches),
-		workers: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		workers: make(chan struct{}, 8*runtime.GOMAXPROCS(0)),
+		parsing: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		closed:  make(chan struct{}),
 	}
 	var err error
