@@ -313,6 +313,20 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
+// Close makes everything durable.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	fs := vfs.NewCrashableMem()
+	s := openMem(t, fs)
+	w := bareWorld(t, s)
+	w.create()
+	want := dump(t, s)
+	must(t, s.Close())
+	again := openMem(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+	defer again.Close()
+	sameDump(t, "after closing", dump(t, again), want)
+}
+
 // VerifyContent finds a row that was changed behind Apply's back.
 func TestVerifyContentFindsDamage(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,14 @@ func TestDroppedBytesLeaveTheFiles(t *testing.T) {
 	}
 	w.now += window + 10
 	w.propose(TickProposal().Command())
+	rows, err := s.scrubs()
+	must(t, err)
+	ref, _ := refOf(p.id)
+	for _, key := range [][]byte{ref.key(), ref.disclosure(d.Digest.Bytes())} {
+		if !slices.ContainsFunc(rows, func(row []byte) bool { return bytes.Equal(row[scrubPrefix:], key) }) {
+			t.Errorf("key %q is not to be scrubbed", key)
+		}
+	}
 	must(t, s.CompactErased(t.Context()))
 	if strings.Contains(tables(t, s, dir), d.Text) {
 		t.Error("it is still in the files")

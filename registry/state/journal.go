@@ -45,7 +45,7 @@ type JournalEntry struct {
 	Type       EntryType
 	Subject    registry.SubjectKey
 	Seq        uint64
-	Time       registry.Millis // strictly rising from entry to entry
+	Time       registry.Millis // of the Raft entry: never falls, and rises from one Raft entry to the next
 	Salt       *[32]byte       // nil once the subject is erased, and of the erasure itself
 	Commitment [32]byte        // SHA-256(salt ‖ compact JWS)
 	ID         registry.ID     // of an organisation's entries; empty for passports and strands
