@@ -38,7 +38,7 @@ type Config struct {
 	// MaxStreams is how many events streams are served at a time. Default 1000.
 	MaxStreams int
 
-	// MaxBatches is how many batches of operations are taken in at a time. Default 8.
+	// MaxBatches is how many batches of operations are taken in at a time. Default 4.
 	MaxBatches int
 
 	// WriteTimeout is how long a reader of a stream may leave one write of at most 64 KiB waiting, and
@@ -59,7 +59,7 @@ const (
 	DefaultCreationsPerHour  = 100
 	DefaultCacheBytes        = 128 << 20
 	DefaultMaxStreams        = 1000
-	DefaultMaxBatches        = 8
+	DefaultMaxBatches        = 4
 	DefaultTimeout           = 30 * time.Second
 )
 
