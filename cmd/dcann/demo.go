@@ -66,7 +66,7 @@ func (a *app) demo(ctx context.Context, config node.Config, once bool) (err erro
 	case err := <-ended:
 		return configError(err)
 	}
-	err = a.tellStory(ctx, n, config.Data)
+	err = a.tellStory(ctx, n, config.Data, once)
 	if err == nil && !once {
 		select {
 		case <-ctx.Done():
@@ -92,7 +92,7 @@ func openDemo(ctx context.Context, config node.Config, log *slog.Logger) (*node.
 	return n, err
 }
 
-func (a *app) tellStory(ctx context.Context, n *node.Node, data string) error {
+func (a *app) tellStory(ctx context.Context, n *node.Node, data string, once bool) error {
 	s, err := newStory(a.stdout, n.URL(), data, a.now)
 	if err != nil {
 		return err
@@ -103,6 +103,10 @@ func (a *app) tellStory(ctx context.Context, n *node.Node, data string) error {
 			return nil // interrupted: the reader has seen enough
 		}
 		return fmt.Errorf("step %d, %s: %w", s.number, s.title, err)
+	}
+	if once {
+		fmt.Fprint(a.stdout, "\nThat is the whole story, and every step was verified.\n")
+		return nil
 	}
 	s.farewell()
 	return nil

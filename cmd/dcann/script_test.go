@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
-		Deadline: time.Now().Add(4 * patience), // a command that hangs fails, and shows where
+		Deadline: time.Now().Add(10 * patience), // a command that hangs fails, and shows where
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DCANN_HTTP", "127.0.0.1:0")
 			env.Setenv("DCANN_MIN_FREE", "1048576")
