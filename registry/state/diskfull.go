@@ -221,8 +221,3 @@ func (f *patientFile) SyncTo(length int64) (full bool, err error) {
 	err = f.disk.once(func() error { full, err = f.File.SyncTo(length); return err })
 	return full, err
 }
-
-// Preallocate implements vfs.File.
-func (f *patientFile) Preallocate(offset, length int64) error {
-	return f.disk.do(func() error { return f.File.Preallocate(offset, length) })
-}

@@ -1,14 +1,12 @@
 package state
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/jws"
@@ -257,90 +255,3 @@ func (s *Store) Checkpoint(dir string) error {
 	}
 	return nil
 }
-
-// Scan calls f with every replicated row, in order of keys, as of one moment. key and value are only valid
-// inside f.
-func (s *Store) Scan(ctx context.Context, f func(key, value []byte) error) error {
-	snap := s.snapshot()
-	defer snap.close()
-	return scan(ctx, snap.Snapshot, f)
-}
-
-func scan(ctx context.Context, r pebble.Reader, f func(key, value []byte) error) error {
-	it, err := r.NewIter(nil)
-	if err != nil {
-		return fmt.Errorf("scan the state: %w", err)
-	}
-	n := 0
-	for it.First(); it.Valid() && err == nil; it.Next() {
-		if replicated(it.Key()[0]) {
-			err = f(it.Key(), it.Value())
-		}
-		if n++; n%1024 == 0 && err == nil {
-			err = ctx.Err()
-		}
-	}
-	if err := errors.Join(err, it.Close()); err != nil {
-		return fmt.Errorf("scan the state: %w", err)
-	}
-	return nil
-}
-
-// VerifyContent reads all rows and compares them with the content hash in the state. It takes minutes
-// on a large state, and nothing waits for it.
-func (s *Store) VerifyContent(ctx context.Context) error {
-	snap := s.snapshot()
-	defer snap.close()
-	var applied appliedRow
-	_, err := committed{snap.Snapshot}.view(keyApplied, func(v []byte) error { return decodeRow(v, &applied) })
-	if err != nil {
-		return fmt.Errorf("verify the state: %w", err)
-	}
-	var sum contentHash
-	var h [32]byte
-	var scratch []byte
-	err = scan(ctx, snap.Snapshot, func(key, value []byte) error {
-		h, scratch = rowHash(scratch, key, value)
-		sum.add(h)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if sum.bytes() != applied.Content {
-		return fmt.Errorf("verify the state at index %d: the rows sum up to %x, but the state says %x: wipe this node and let it rejoin",
-			applied.Index, sum.bytes(), applied.Content)
-	}
-	return nil
-}
-
-// Metrics are figures of the store for the operator.
-type Metrics struct {
-	DiskBytes      uint64 // of all files, obsolete ones included
-	DiskAvailable  uint64 // free on the file system; 0 when it cannot say
-	CacheBytes     int64
-	CacheHits      int64
-	CacheMisses    int64
-	MemTableBytes  uint64
-	CompactionDebt uint64 // bytes yet to be compacted, estimated
-	Flushes        int64
-	Compactions    int64
-	ObsoleteFiles  int64 // waiting to be deleted
-}
-
-// Metrics reads the figures; it takes a lock of Pebble's for a moment.
-func (s *Store) Metrics() Metrics {
-	m := s.db.Metrics()
-	out := Metrics{
-		DiskBytes: m.DiskSpaceUsage(), CacheBytes: m.BlockCache.Size, CacheHits: m.BlockCache.Hits,
-		CacheMisses: m.BlockCache.Misses, MemTableBytes: m.MemTable.Size, CompactionDebt: m.Compact.EstimatedDebt,
-		Flushes: m.Flush.Count, Compactions: m.Compact.Count,
-		ObsoleteFiles: m.Table.ObsoleteCount + m.Table.ZombieCount,
-	}
-	if u, err := s.usage(); err == nil {
-		out.DiskAvailable = u.AvailBytes
-	}
-	return out
-}
-
-func (s *Store) usage() (vfs.DiskUsage, error) { return s.disk.fs.GetDiskUsage(s.disk.dir) }
