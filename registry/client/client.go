@@ -101,6 +101,7 @@ type call struct {
 	body   []byte
 	typ    string // media type of body
 	accept string
+	writes bool // what its answer says was written is for this client's reads to wait for
 }
 
 func get(path string) call { return call{method: http.MethodGet, path: path, accept: wire.TypeJSON} }

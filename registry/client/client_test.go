@@ -162,24 +162,53 @@ func TestNobodyAnswers(t *testing.T) {
 
 func TestReadsWaitForOwnWrites(t *testing.T) {
 	t.Parallel()
-	var asked atomic.Value
-	c := fake(t, Options{Consistency: wire.Linearizable}, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set(wire.HeaderIndex, "42")
-		if r.Method == http.MethodGet {
-			asked.Store(r.URL.Query().Encode())
-			io.WriteString(w, `{"id":"`+string(someID)+`"}`)
-			return
-		}
-		io.WriteString(w, `{"id":"x","op":"y","seq":0,"position":7}`)
-	})
-	if _, err := c.Submit(t.Context(), []byte("op~")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Record(t.Context(), someID); err != nil {
-		t.Fatal(err)
-	}
-	if got := asked.Load(); got != "consistency=linearizable&min_index=42" {
-		t.Errorf("the read asked for %v", got)
+	operations := [][]byte{[]byte("op~")}
+	for _, tt := range []struct {
+		name  string
+		write func(context.Context, *Client) error
+		want  string
+	}{
+		{"an operation", func(ctx context.Context, c *Client) error {
+			_, err := c.Submit(ctx, operations[0])
+			return err
+		}, "consistency=linearizable&min_index=42"},
+		{"a batch", func(ctx context.Context, c *Client) error {
+			return c.SubmitBatch(ctx, slices.Values(operations), func(wire.BatchLine) error { return nil })
+		}, "consistency=linearizable&min_index=42"},
+		{"only reads before", func(ctx context.Context, c *Client) error {
+			return errors.Join(
+				c.Resolve(ctx, []registry.ID{someID}, func(wire.ResolveLine) error { return nil }),
+				c.Events(ctx, Follow{}, func(wire.Event) error { return nil }))
+		}, "consistency=linearizable"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Value
+			c := fake(t, Options{Consistency: wire.Linearizable}, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set(wire.HeaderIndex, "42")
+				switch {
+				case strings.HasPrefix(r.URL.Path, wire.PathEvents):
+				case r.URL.Path == wire.PathResolve:
+					io.WriteString(w, `{"id":"`+string(someID)+`","status":404}`+"\n")
+				case r.URL.Path == wire.PathBatch:
+					io.WriteString(w, `{"status":201}`+"\n")
+				case r.Method == http.MethodGet:
+					asked.Store(r.URL.Query().Encode())
+					io.WriteString(w, `{"id":"`+string(someID)+`"}`)
+				default:
+					io.WriteString(w, `{"id":"x","op":"y","seq":0,"position":7}`)
+				}
+			})
+			if err := tt.write(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Record(t.Context(), someID); err != nil {
+				t.Fatal(err)
+			}
+			if got := asked.Load(); got != tt.want {
+				t.Errorf("the read asked for %v", got)
+			}
+		})
 	}
 }
 

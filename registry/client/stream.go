@@ -24,6 +24,9 @@ func (c *Client) stream(ctx context.Context, r call, each func(line []byte) erro
 		return c.silence(ctx, silent, err)
 	}
 	defer res.Body.Close()
+	if r.writes {
+		c.wrote(res.Header)
+	}
 	lines := bufio.NewReaderSize(res.Body, 64<<10)
 	var long []byte // the beginning of a line that is longer than the buffer
 	for {

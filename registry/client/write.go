@@ -96,7 +96,7 @@ func (c *Client) sendBatch(ctx context.Context, body []byte, lines int, each fun
 			rest = rest[bytes.IndexByte(rest, '\n')+1:]
 		}
 		r := post(wire.PathBatch, wire.TypeNDJSON, rest)
-		r.accept = wire.TypeNDJSON
+		r.accept, r.writes = wire.TypeNDJSON, true
 		err := c.stream(ctx, r, func(line []byte) error {
 			var result wire.BatchLine
 			if err := wire.Decode(line, &result); err != nil {
