@@ -136,7 +136,7 @@ func (s *Server) answer(c echo.Context, req *resolution) error {
 		return err
 	}
 	now := registry.MillisOf(time.Now())
-	if v.Status != registry.Active && req.versionID == "" && req.versionTime == 0 {
+	if v.Status != registry.Active { // at the version that was asked for
 		return deactivated(req, v, now).send(c, index)
 	}
 	if req.dereferences() {

@@ -205,6 +205,32 @@ func TestDeactivatedIsGone(t *testing.T) {
 	f.get(path+"%23grant-1").want(t, http.StatusGone)
 	f.get(path+"?service=strand-1").want(t, http.StatusGone)
 	f.get(path+"?versionId="+string(first)).want(t, http.StatusOK)
+	later := time.Now().Add(time.Hour).UTC().Format(wire.SecondsLayout)
+	for _, q := range []string{"?versionId=" + string(holder.head), "?versionTime=" + later} {
+		if r := resolved(t, f.get(path+q).want(t, http.StatusGone)); string(r.Document) != "null" || !r.DocumentMetadata.Deactivated {
+			t.Errorf("the deactivation, asked for by %s: %+v", q, r)
+		}
+	}
+	f.get(path+"?versionTime="+later+"&service=strand-1").want(t, http.StatusGone)
+}
+
+// TestErasedIsGone: of an erased record no version is left, by whatever name it is asked for.
+func TestErasedIsGone(t *testing.T) {
+	t.Parallel()
+	f := newServer(t, setting{})
+	holder, _ := f.passport()
+	first := holder.head
+	holder.deactivate()
+	holder.send(holder.sign(func(c *registry.Content) { c.Act = registry.Erase }))
+	later := time.Now().Add(time.Hour).UTC().Format(wire.SecondsLayout)
+	for _, q := range []string{"", "?versionId=" + string(first), "?versionId=" + string(holder.head), "?versionTime=" + later} {
+		for _, accept := range []string{"", wire.TypeDID} {
+			a := f.get(wire.PathIdentifiers+string(holder.id)+q, "Accept", accept).want(t, http.StatusGone)
+			if r := resolved(t, a); string(r.Document) != "null" || !r.DocumentMetadata.Deactivated {
+				t.Errorf("erased, asked for by %q: %s", q, a.body)
+			}
+		}
+	}
 }
 
 func TestVersions(t *testing.T) {
