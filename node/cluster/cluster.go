@@ -80,7 +80,7 @@ func (c *Cluster) openStores() error {
 	if err != nil {
 		return err
 	}
-	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, epoch: time.Now()}
+	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, syncDir: syncDir, epoch: time.Now()}
 	scrubbed, err := readScrubbed(c.cfg.Dir)
 	if err == nil {
 		err = syncDir(c.cfg.Dir) // the log's file is in it after a crash

@@ -21,6 +21,7 @@ type logStore struct {
 	path    string
 	durable func() (uint64, error) // the durably applied index D
 	fail    func(error)
+	syncDir func(dir string) error // syncDir, or in tests one that fails
 	size    logSize
 	writing atomic.Int64          // when the log write under way began, in ns of the monotonic clock; 0: none
 	full    atomic.Bool           // the last write found the disk full
@@ -35,9 +36,14 @@ type logStore struct {
 	suspect bool // the last StoreLogs failed: what it left behind must go before the next. Raft writes from one goroutine.
 }
 
-// openLog opens or creates the log at path. The error says so if another process holds it.
-func openLog(path string, mapped int64) (*raftboltdb.BoltStore, error) {
-	db, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
+// openLog opens or creates the log at path. The error says so if another process holds it, or if the file
+// is damaged.
+func openLog(path string, mapped int64) (db *raftboltdb.BoltStore, err error) {
+	if err := checkLog(path); err != nil {
+		return nil, fmt.Errorf("open the Raft log: %w", err)
+	}
+	defer recoverDamage(path, &err)()
+	db, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
 		NoFreelistSync:  true, // found again at start by reading the file, which is bounded
 		FreelistType:    bbolt.FreelistMapType,
 		Timeout:         time.Second,

@@ -19,7 +19,7 @@ func newLog(t *testing.T, last, durable uint64) *logStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &logStore{path: path, db: db, durable: func() (uint64, error) { return durable, nil }, fail: func(err error) { t.Error(err) }}
+	s := &logStore{path: path, db: db, durable: func() (uint64, error) { return durable, nil }, fail: func(err error) { t.Error(err) }, syncDir: syncDir}
 	s.size.start(0, 0, 0)
 	t.Cleanup(func() { _ = s.close() })
 	if last > 0 {
@@ -184,5 +184,57 @@ func TestRewriteKeepsWhatTheLogHolds(t *testing.T) {
 	defer db.Close()
 	if first, last := bounds(t, db); first != 101 || last != 310 {
 		t.Errorf("the file holds %d..%d: expected 101..310", first, last)
+	}
+}
+
+// When the directory cannot be synced, the new file is at path now, and after a crash it is either. So
+// nothing may be acknowledged into only one of them.
+func TestRewriteWhoseRenameIsInDoubtStopsTheLog(t *testing.T) {
+	t.Parallel()
+	s := newLog(t, 3, 3)
+	s.mapped = 1 << 20
+	var failed error
+	s.fail = func(err error) { failed = err }
+	s.syncDir = func(string) error { return syscall.EIO }
+	if err := s.rewrite(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("rewrite: %v: expected that it could not sync", err)
+	}
+	if err := s.StoreLog(&raft.Log{Index: 4}); err == nil {
+		t.Error("an entry was acknowledged")
+	}
+	if err := s.set([]byte("LastVoteTerm"), bigEndian(7)); err == nil {
+		t.Error("a vote was acknowledged")
+	}
+	if !errors.Is(failed, syscall.EIO) {
+		t.Errorf("the node was told %v: expected to stop", failed)
+	}
+	if first, last := bounds(t, s); first != 1 || last != 3 {
+		t.Errorf("the log reads %d..%d: expected 1..3", first, last)
+	}
+}
+
+// A rename that fails leaves the log as it was, and nothing beside it that the next rewrite would keep.
+func TestRewriteThatCannotRename(t *testing.T) {
+	t.Parallel()
+	s := newLog(t, 3, 3)
+	s.mapped = 1 << 20
+	path := s.path
+	s.path = filepath.Join(filepath.Dir(path), "taken") // a directory that is not empty is not replaced
+	if err := os.MkdirAll(filepath.Join(s.path, "in"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.rewrite(); err == nil {
+		t.Fatal("a directory was replaced")
+	}
+	if _, err := os.Stat(s.path + tmpSuffix); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the new file is still there: %v", err)
+	}
+	store(t, s, 4, 5, 1)
+	s.path = path
+	if err := s.rewrite(); err != nil {
+		t.Fatal(err)
+	}
+	if first, last := bounds(t, s); first != 1 || last != 5 {
+		t.Errorf("the log is %d..%d: expected 1..5", first, last)
 	}
 }

@@ -24,11 +24,11 @@ const scrubbedFile = "scrubbed"
 func (c *Cluster) Scrub(ctx context.Context) error {
 	c.compacting.Lock()
 	defer c.compacting.Unlock()
-	erased := c.st.ErasureIndex()
-	if erased <= c.scrubbed.Load() {
+	if c.st.ErasureIndex() <= c.scrubbed.Load() {
 		return nil
 	}
-	if err := c.moveOn(ctx, erased); err != nil {
+	erased, err := c.moveOn(ctx)
+	if err != nil {
 		return err
 	}
 	if err := c.cutLog(max(c.raft.LastIndex(), erased+1) - erased); err != nil {
@@ -55,15 +55,21 @@ func (c *Cluster) Scrub(ctx context.Context) error {
 	return nil
 }
 
-// moveOn sees to it that the log has an entry past index, because Raft always keeps the last.
-func (c *Cluster) moveOn(ctx context.Context, index uint64) error {
-	if c.raft.LastIndex() > index {
-		return nil
+// moveOn sees to it that the log has an entry past the last erasure, which it returns, because Raft always
+// keeps the last. What is appended for that may erase in its turn, as much as is due.
+func (c *Cluster) moveOn(ctx context.Context) (erased uint64, err error) {
+	for {
+		erased = c.st.ErasureIndex()
+		if c.raft.LastIndex() > erased {
+			return erased, nil
+		}
+		if c.inOffice() == nil {
+			return 0, errNoLeader
+		}
+		if err := c.appendTick(ctx); err != nil {
+			return 0, err
+		}
 	}
-	if c.inOffice() == nil {
-		return errNoLeader
-	}
-	return c.appendTick(ctx)
 }
 
 func readScrubbed(dir string) (uint64, error) {
@@ -82,7 +88,9 @@ func readScrubbed(dir string) (uint64, error) {
 // stableKeys are all that Raft keeps beside the log.
 var stableKeys = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"}
 
-// rewrite copies what the log holds into a new file and puts it in place. Appends wait.
+// rewrite copies what the log holds into a new file and puts it in place. Appends wait. After an error the
+// log is as it was; or, if it is not known which file a crash would leave, nothing is written any more and
+// the node stops.
 func (s *logStore) rewrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,15 +102,23 @@ func (s *logStore) rewrite() error {
 	if err != nil {
 		return err
 	}
-	if err := copyLog(db, s.db); err != nil {
+	err = copyLog(db, s.db)
+	if err == nil {
+		// Bolt has synced the file at each commit. It stays open across the rename.
+		err = os.Rename(path, s.path)
+	}
+	if err != nil {
 		return errors.Join(err, db.Close(), os.Remove(path))
 	}
-	// Bolt has synced the file at each commit. It stays open across the rename.
-	if err := renameDurably(path, s.path); err != nil {
-		return errors.Join(err, db.Close())
-	}
+	// From here on the old file has no name: what is written to it would be lost at the next start.
 	old := s.db
 	s.db = db
+	if err := s.syncDir(filepath.Dir(s.path)); err != nil {
+		// The rename may be undone by a crash: what is written to the new file would be lost by that.
+		s.stop(err)
+		s.fail(fmt.Errorf("put the Raft log's new file in place: %w", err))
+		return errors.Join(err, old.Close())
+	}
 	return old.Close()
 }
 
