@@ -159,6 +159,18 @@ func median(list []float64) float64 {
 // bareServer answers every request of resolving with the same bytes and headers, on echo, without looking
 // anything up: the reference of DESIGN 15.
 func bareServer(b testing.TB, sample answer, config *http.Server) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	config.Handler = bareHandler(sample)
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = config.Serve(l) })
+	b.Cleanup(func() { _ = config.Close(); serving.Wait() })
+	return l.Addr().String()
+}
+
+func bareHandler(sample answer) http.Handler {
 	e := echo.New()
 	body := sample.body
 	values := map[string][]string{}
@@ -176,15 +188,7 @@ func bareServer(b testing.TB, sample answer, config *http.Server) string {
 		_, err := c.Response().Write(body)
 		return err
 	})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	config.Handler = e
-	var serving sync.WaitGroup
-	serving.Go(func() { _ = config.Serve(l) })
-	b.Cleanup(func() { _ = config.Close(); serving.Wait() })
-	return l.Addr().String()
+	return e
 }
 
 // population makes n passports with a strand each by their own operations, through the API's batch.
@@ -303,6 +307,35 @@ func BenchmarkBatchResolve(b *testing.B) {
 					many.round(b, address, 2, func(*rand.Rand) []byte { return batch })
 				}
 				compare(b, &many, &one, wire.MaxResolve)
+			}
+		})
+	}
+}
+
+// discard is a response writer that keeps nothing.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// BenchmarkHandler: what the hot path costs beyond echo, without HTTP around it.
+func BenchmarkHandler(b *testing.B) {
+	f := newServer(b, setting{})
+	holder, _, _ := f.placed("https://vault.example/")
+	path := wire.PathIdentifiers + string(holder.id)
+	f.get(path)
+	sample := f.get(path).want(b, 200)
+	for name, h := range map[string]http.Handler{"ours": f.Handler(), "bare": bareHandler(sample)} {
+		b.Run(name, func(b *testing.B) {
+			r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, f.url+path, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.RemoteAddr = "127.0.0.1:1"
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(&discard{make(http.Header)}, r)
 			}
 		})
 	}
