@@ -74,6 +74,12 @@ func (n *Node) registerMetrics() {
 	}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.metrics.MustRegister(&clusterCollector{cluster: n.cluster})
+	gauge("dcann_disk_low", "1 if writes are refused for want of free disk.", func() float64 {
+		if n.cluster.Status().Free < n.config.MinFree {
+			return 1
+		}
+		return 0
+	})
 	gauge("dcann_journal_entries", "Entries of the journal.", func() float64 { return float64(n.store.NextPosition()) })
 	gauge("dcann_state_disk_bytes", "Bytes of the state on disk.", func() float64 { return float64(n.store.Metrics().DiskBytes) })
 }

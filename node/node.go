@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -77,7 +76,10 @@ func (n *Node) open(ctx context.Context, version string) (err error) {
 		return err
 	}
 	// A first start that cannot end well leaves nothing behind.
-	if _, err := os.Stat(filepath.Join(data, raftDir)); errors.Is(err, os.ErrNotExist) {
+	switch begun, err := checkData(data); {
+	case err != nil:
+		return err
+	case !begun:
 		if _, err := firstPolicy(n.config); err != nil {
 			return err
 		}
@@ -92,6 +94,12 @@ func (n *Node) open(ctx context.Context, version string) (err error) {
 	}
 	if n.admin, err = listenAdmin(n.config.Admin); err != nil {
 		return err
+	}
+	// In this order: checkData takes a state without a log for a log that was lost.
+	for _, name := range []string{raftDir, stateDir} {
+		if err := closeDir(filepath.Join(data, name)); err != nil {
+			return fmt.Errorf("keep others out of the data: %w", err)
+		}
 	}
 	n.store, err = state.Open(filepath.Join(data, stateDir), state.Options{
 		CacheBytes:        n.config.CacheBytes,

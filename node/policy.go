@@ -76,6 +76,9 @@ func devKey(dir string) (jws.PrivateKey, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return jws.PrivateKey{}, err
 	}
+	if _, err := os.Stat(filepath.Join(dir, stateDir)); !errors.Is(err, fs.ErrNotExist) {
+		return jws.PrivateKey{}, errors.Join(err, invalid("the accreditation key %s is missing, and a registry is there already, which would not know another: put the file back, or name an empty directory with --data", path))
+	}
 	key, err := jws.GenerateKey(jws.Ed25519)
 	if err != nil {
 		return key, err

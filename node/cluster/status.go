@@ -67,8 +67,9 @@ func role(s raft.RaftState) string {
 	return "follower"
 }
 
-// Ready is nil when this node can do its part: it answers bounded reads, its log is written in time and
-// there is room for writes. Otherwise it says what is wrong.
+// Ready is nil when this node may be sent requests: it answers bounded reads, and its log is written in
+// time. Otherwise it says what is wrong. A disk that is nearly full is no reason: reads are answered, writes
+// are told, and who sends nobody here any more takes the reads away too. Status.Free tells.
 func (c *Cluster) Ready() error {
 	if err := c.Err(); err != nil {
 		return err
@@ -76,8 +77,5 @@ func (c *Cluster) Ready() error {
 	if err := c.Bounded(); err != nil {
 		return err
 	}
-	if err := c.stalled(); err != nil {
-		return err
-	}
-	return c.space.check()
+	return c.stalled()
 }
