@@ -30,21 +30,13 @@ whole chain, from the create whose hash is the identifier, are verified on this 
   dcann org history -o json did:dcann:xz:b…`,
 		Args: exactly("DID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := parseID(args[0])
+			s, err := a.look(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			reg, err := a.client()
-			if err != nil {
-				return err
-			}
-			defer reg.Close()
-			ch, err := fetchChain(c.Context(), reg, id)
-			if err != nil {
-				return err
-			}
-			lines := make([]historyLine, len(ch.entries))
-			for i, e := range ch.entries {
+			defer s.Close()
+			lines := make([]historyLine, len(s.chain.entries))
+			for i, e := range s.chain.entries {
 				lines[i] = historyLine{e.HistoryEntry, e.operation.Act, e.operation.Signer, e.operation.Undo}
 			}
 			return a.show(lines, func(w io.Writer) {

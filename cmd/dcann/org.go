@@ -131,11 +131,11 @@ pending until the registry's operator accredits it.`,
 		}
 		country := ""
 		if record.Jurisdiction == "" {
-			id, err := a.country(c.Context())
+			who, err := a.standing(c.Context())
 			if err != nil {
 				return err
 			}
-			record.Jurisdiction, country = id, string(id)
+			record.Jurisdiction, country = who.Country, string(who.Country)
 		}
 		result, err := a.create(c.Context(), record, rotate, keyFile, country, nil)
 		if err != nil {

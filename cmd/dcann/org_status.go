@@ -11,19 +11,14 @@ import (
 	"github.com/dcann/dcann/registry/wire"
 )
 
-func (a *app) country(ctx context.Context) (registry.Country, error) {
-	c, err := a.client()
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	who, err := c.Registry(ctx)
-	return who.Country, err
+// orgStatus is what an operator says of an organisation, as flags give it.
+type orgStatus struct {
+	keyFile, status, reason string
+	epoch                   uint64
 }
 
 func newOrgStatusCommand(a *app) *cobra.Command {
-	var keyFile, status, reason string
-	var epoch uint64
+	var o orgStatus
 	c := &cobra.Command{
 		Use:   "status --accreditation-key FILE --status active|suspended|revoked DID",
 		Short: "accredit, suspend or revoke an organisation, as the registry's operator",
@@ -35,60 +30,58 @@ gave to the old one do not pass to the new.`,
 		Example: `  dcann org status --accreditation-key d/accreditation.pem --status active did:dcann:xz:b…
   dcann org status --accreditation-key d/accreditation.pem --status suspended --reason "lost data" did:dcann:xz:b…`,
 		Args: exactly("DID"),
+		RunE: func(c *cobra.Command, args []string) error { return a.postStatus(c.Context(), args[0], o) },
 	}
 	f := c.Flags()
-	f.StringVar(&keyFile, "accreditation-key", "", "key file of an accreditation key of the registry")
-	f.StringVar(&status, "status", "", "active, suspended or revoked")
-	f.StringVar(&reason, "reason", "", "why, for everybody to read")
-	f.Uint64Var(&epoch, "epoch", 0, "of the legal identity (default: as it is, 1 at first)")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		id, err := parseID(args[0])
-		if err != nil {
-			return err
-		}
-		key, err := readKey(keyFile)
-		if err != nil {
-			return err
-		}
-		reg, err := a.client()
-		if err != nil {
-			return err
-		}
-		defer reg.Close()
-		ch, err := fetchChain(c.Context(), reg, id)
-		if err != nil {
-			return err
-		}
-		if err := ch.expect(registry.Organisation); err != nil {
-			return err
-		}
-		standing, err := reg.Record(c.Context(), id)
-		if err != nil {
-			return err
-		}
-		if epoch == 0 {
-			epoch = 1
-			if o := standing.Organisation; o != nil && o.Epoch > 0 {
-				epoch = o.Epoch
-			}
-		}
-		r := ch.inForce()
-		a.say("%s: %q, jurisdiction %s, roles %v, domain %s, LEI %s", status, r.Name, r.Jurisdiction, r.Roles, orNone(r.Domain), orNone(r.LEI))
-		statement, err := registry.StatusContent{
-			Sub: id, Head: ch.lineage.Head, Status: registry.OrgStatus(status), Epoch: epoch, Reason: reason, Iat: a.clock(),
-		}.Sign(key)
-		if err != nil {
-			return err
-		}
-		result, err := reg.PostStatus(c.Context(), statement.Compact())
-		if err != nil {
-			return err
-		}
-		return a.done(result, string(result.Op))
-	}
+	f.StringVar(&o.keyFile, "accreditation-key", "", "key file of an accreditation key of the registry")
+	f.StringVar(&o.status, "status", "", "active, suspended or revoked")
+	f.StringVar(&o.reason, "reason", "", "why, for everybody to read")
+	f.Uint64Var(&o.epoch, "epoch", 0, "of the legal identity (default: as it is, 1 at first)")
 	required(c, "accreditation-key", "status")
 	choices(c, "status", "active", "suspended", "revoked")
 	return c
+}
+
+// postStatus signs and submits a status of the organisation that arg names, at its head.
+func (a *app) postStatus(ctx context.Context, arg string, o orgStatus) error {
+	s, err := a.lookToSign(ctx, arg, o.keyFile)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.chain.expect(registry.Organisation); err != nil {
+		return err
+	}
+	if o.epoch == 0 {
+		if o.epoch, err = s.epoch(ctx); err != nil {
+			return err
+		}
+	}
+	r := s.chain.inForce()
+	a.say("%s: %q, jurisdiction %s, roles %v, domain %s, LEI %s", o.status, r.Name, r.Jurisdiction, r.Roles, orNone(r.Domain), orNone(r.LEI))
+	statement, err := registry.StatusContent{
+		Sub: s.chain.id, Head: s.chain.lineage.Head, Status: registry.OrgStatus(o.status), Epoch: o.epoch, Reason: o.reason, Iat: a.clock(),
+	}.Sign(s.key)
+	if err != nil {
+		return err
+	}
+	result, err := s.PostStatus(ctx, statement.Compact())
+	if err != nil {
+		return err
+	}
+	return a.done(result, string(result.Op))
+}
+
+// epoch is that of an organisation's legal identity as the registry has it, 1 if there was none.
+func (s *session) epoch(ctx context.Context) (uint64, error) {
+	standing, err := s.Record(ctx, s.chain.id)
+	if err != nil {
+		return 0, err
+	}
+	if o := standing.Organisation; o != nil && o.Epoch > 0 {
+		return o.Epoch, nil
+	}
+	return 1, nil
 }
 
 func orNone(s string) string {

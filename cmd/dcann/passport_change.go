@@ -138,28 +138,16 @@ func (a *app) endCommand(c *cobra.Command, act registry.Act) *cobra.Command {
 	c.Flags().StringVar(&keyFile, "key", "", keyHelp)
 	c.Args = exactly("DID")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		id, err := parseID(args[0])
+		s, err := a.lookToSign(c.Context(), args[0], keyFile)
 		if err != nil {
 			return err
 		}
-		key, err := readKey(keyFile)
-		if err != nil {
-			return err
-		}
-		reg, err := a.client()
-		if err != nil {
-			return err
-		}
-		defer reg.Close()
-		ch, err := fetchChain(c.Context(), reg, id)
-		if err != nil {
-			return err
-		}
-		op, err := ch.content(act, a.clock()).Sign(key)
+		defer s.Close()
+		op, err := s.chain.content(act, a.clock()).Sign(s.key)
 		if err != nil {
 			return fmt.Errorf("sign %s: %w", act, err)
 		}
-		result, err := a.submit(c.Context(), reg, op)
+		result, err := a.submit(c.Context(), s.Client, op)
 		if err != nil {
 			return err
 		}

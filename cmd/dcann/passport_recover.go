@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,93 +28,88 @@ If a key was stolen, name new ones with --rotation: else the thief's key is back
 		Example: `  dcann passport recover --key safe.pem --rotation safe.pem,new.pem did:dcann:xz:b…
   dcann passport recover --key safe.pem --undo b… did:dcann:xz:b…`,
 		Args: exactly("DID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.takeBack(c.Context(), args[0], keyFile, registry.OpID(undo), rotate)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&keyFile, "key", "", keyHelp+", stronger than those that are undone")
 	f.StringVar(&undo, "undo", "", "the first operation to take off (see dcann passport history)")
 	f.StringSliceVar(&rotate, "rotation", nil, "new "+rotationHelp+" (default: as before)")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		id, err := parseID(args[0])
-		if err != nil {
-			return err
-		}
-		key, err := readKey(keyFile)
-		if err != nil {
-			return err
-		}
-		keys, _, err := rotation(rotate)
-		if err != nil {
-			return err
-		}
-		reg, err := a.client()
-		if err != nil {
-			return err
-		}
-		defer reg.Close()
-		ch, err := fetchChain(c.Context(), reg, id)
-		if err != nil {
-			return err
-		}
-		content, err := ch.recovery(key.Public().Multikey(), registry.OpID(undo), registry.MillisOf(a.now()))
-		if err != nil {
-			return err
-		}
-		content.Iat = a.clock()
-		a.explainRecovery(ch, content, keys)
-		if keys != nil {
-			content.Record.Rotation = keys
-		}
-		op, err := content.Sign(key)
-		if err != nil {
-			return err
-		}
-		result, err := a.submit(c.Context(), reg, op)
-		if err != nil {
-			return err
-		}
-		return a.changed(result)
-	}
 	required(c, "key")
 	return c
 }
 
+func (a *app) takeBack(ctx context.Context, arg, keyFile string, undo registry.OpID, rotate []string) error {
+	keys, _, err := rotation(rotate)
+	if err != nil {
+		return err
+	}
+	s, err := a.lookToSign(ctx, arg, keyFile)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	content, err := s.chain.recovery(s.key, undo, registry.MillisOf(a.now()))
+	if err != nil {
+		return err
+	}
+	a.explainRecovery(s.chain, content, keys)
+	if keys != nil {
+		content.Record.Rotation = keys
+	}
+	op, err := content.Sign(s.key)
+	if err != nil {
+		return err
+	}
+	result, err := a.submit(ctx, s.Client, op)
+	if err != nil {
+		return err
+	}
+	return a.changed(result)
+}
+
 // recovery is the operation that takes off undo, or the only one that key can take off.
-func (ch *chain) recovery(key jws.Multikey, undo registry.OpID, now registry.Millis) (registry.Content, error) {
+func (ch *chain) recovery(key jws.PrivateKey, undo registry.OpID, now registry.Millis) (registry.Content, error) {
 	stack := ch.lineage.Stack
-	var able []int
-	for at, s := range stack {
-		if now <= s.Time.Add(ch.policy.Window()) && ch.outranks(key, stack[at:]) {
-			able = append(able, at)
+	if undo != "" {
+		at := slices.IndexFunc(stack, func(s registry.Standing) bool { return s.Op == undo })
+		if at < 0 {
+			return registry.Content{}, usagef("--undo %s: expected an operation that stands and is not older than %v", undo, ch.policy.Window())
+		}
+		return ch.undoing(stack[at], now), nil
+	}
+	var able []registry.Standing
+	for _, s := range stack {
+		op, err := ch.undoing(s, now).Sign(key)
+		if err != nil {
+			return registry.Content{}, err
+		}
+		// What a registry would say of it: the rules are not told again here.
+		if _, err := ch.check(op, now); err == nil {
+			able = append(able, s)
 		}
 	}
-	at := slices.IndexFunc(stack, func(s registry.Standing) bool { return s.Op == undo })
-	switch {
-	case undo != "" && at < 0:
-		return registry.Content{}, usagef("--undo %s: expected an operation that stands and is not older than %v", undo, ch.policy.Window())
-	case undo == "" && len(able) == 0:
-		return registry.Content{}, &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("there is nothing in the last %v that %s can undo: it must stand in the rotation before the key that signed the change", ch.policy.Window(), key)}
-	case undo == "" && len(able) > 1:
-		return registry.Content{}, usageError{fmt.Errorf("several operations can be undone; choose the first that is wrong with --undo, it takes off those after it too:\n%s", ch.list(able))}
-	case undo == "":
-		at = able[0]
+	switch len(able) {
+	case 0:
+		return registry.Content{}, &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("there is nothing in the last %v that %s can undo: it must stand in the rotation before the key that signed the change", ch.policy.Window(), key.Public())}
+	case 1:
+		return ch.undoing(able[0], now), nil
 	}
-	content := ch.content(registry.Recover, 0)
-	content.Undo = stack[at].Op
-	content.Record = cloneRecord(ch.records[stack[at].Base])
-	return content, nil
+	return registry.Content{}, usageError{fmt.Errorf("several operations can be undone; choose the first that is wrong with --undo, it takes off those after it too:\n%s", list(able))}
 }
 
-// outranks is the rule of DESIGN 6, rule 3, asked before anything is signed.
-func (ch *chain) outranks(key jws.Multikey, undone []registry.Standing) bool {
-	base := ch.records[undone[0].Base]
-	rank := base.Rank(key)
-	return rank < len(base.Rotation) && !slices.ContainsFunc(undone, func(s registry.Standing) bool { return base.Rank(s.Signer) <= rank })
+// undoing is the operation that takes off s and all above it.
+func (ch *chain) undoing(s registry.Standing, now registry.Millis) registry.Content {
+	content := ch.content(registry.Recover, now.Unix())
+	content.Undo = s.Op
+	content.Record = cloneRecord(ch.records[s.Base])
+	return content
 }
 
-func (ch *chain) list(able []int) string {
+func list(able []registry.Standing) string {
 	var lines []string
-	for _, at := range able {
-		s := ch.lineage.Stack[at]
+	for _, s := range able {
 		lines = append(lines, fmt.Sprintf("  %s  %s  %-10s by %s", s.Op, s.Time.Time().Format(time.RFC3339), s.Act, s.Signer))
 	}
 	return strings.Join(lines, "\n")

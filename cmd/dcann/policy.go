@@ -139,12 +139,7 @@ place of all accreditation keys: name those that stay, too.`,
 		if err != nil {
 			return err
 		}
-		reg, err := a.client()
-		if err != nil {
-			return err
-		}
-		defer reg.Close()
-		who, err := reg.Registry(c.Context())
+		who, err := a.standing(c.Context())
 		if err != nil {
 			return err
 		}

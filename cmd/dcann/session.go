@@ -9,6 +9,8 @@ import (
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/client"
+	"github.com/dcann/dcann/registry/jws"
+	"github.com/dcann/dcann/registry/wire"
 )
 
 // client makes a client of the registry that --registry names.
@@ -29,6 +31,55 @@ func parseID(arg string) (registry.ID, error) {
 		return "", usageError{err}
 	}
 	return id, nil
+}
+
+// session is what a command about one record works with.
+type session struct {
+	*client.Client
+	chain *chain
+	key   jws.PrivateKey // to sign with; none in a session that only looks
+}
+
+// look fetches and verifies the history of the record that arg names. The caller closes the session.
+func (a *app) look(ctx context.Context, arg string) (*session, error) {
+	id, err := parseID(arg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	ch, err := fetchChain(ctx, c, id)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &session{Client: c, chain: ch}, nil
+}
+
+// lookToSign is look for a command that signs, with the key in keyFile.
+func (a *app) lookToSign(ctx context.Context, arg, keyFile string) (*session, error) {
+	key, err := readKey(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.look(ctx, arg)
+	if err != nil {
+		return nil, err
+	}
+	s.key = key
+	return s, nil
+}
+
+// standing asks the registry who it is and what is in force there.
+func (a *app) standing(ctx context.Context) (wire.Registry, error) {
+	c, err := a.client()
+	if err != nil {
+		return wire.Registry{}, err
+	}
+	defer c.Close()
+	return c.Registry(ctx)
 }
 
 // done shows the result of an operation or statement: its name, or what identifies it, on stdout.

@@ -53,7 +53,7 @@ func fetchChain(ctx context.Context, c *client.Client, id registry.ID) (*chain, 
 	return ch, nil
 }
 
-// replay appends one operation. Quotas and clock skew are not judged again: they may have been others.
+// replay appends one operation.
 func (ch *chain) replay(entry wire.HistoryEntry) error {
 	op, err := registry.ParseOperation([]byte(entry.Operation))
 	if err != nil {
@@ -62,14 +62,7 @@ func (ch *chain) replay(entry wire.HistoryEntry) error {
 	if op.ID != ch.id || op.Name != entry.Op {
 		return fmt.Errorf("operation %s of %s stands for %s of %s", op.Name, op.ID, entry.Op, ch.id)
 	}
-	policy := ch.policy
-	policy.Country = ch.id.Country()
-	policy.PerHour, policy.PerDay, policy.Deactivations, policy.MaxClockSkew = math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt64
-	verified, err := ch.lineage.Check(op, registry.Env{
-		Now: entry.Time.Millis(), Policy: &policy, InForce: ch.inForce(),
-		RecordAt: func(seq uint64) (*registry.Record, error) { return ch.records[seq], nil },
-		Held:     func(registry.Digest) (registry.Disclosure, bool) { return registry.Disclosure{}, false },
-	})
+	verified, err := ch.check(op, entry.Time.Millis())
 	if err != nil {
 		return err
 	}
@@ -80,6 +73,19 @@ func (ch *chain) replay(entry wire.HistoryEntry) error {
 	}
 	ch.entries = append(ch.entries, chainEntry{HistoryEntry: entry, operation: op})
 	return nil
+}
+
+// check judges op as the next operation, by the rules of the registry. Quotas and clock skew are not
+// judged again: they may have been others.
+func (ch *chain) check(op *registry.Operation, now registry.Millis) (registry.Verified, error) {
+	policy := ch.policy
+	policy.Country = ch.id.Country()
+	policy.PerHour, policy.PerDay, policy.Deactivations, policy.MaxClockSkew = math.MaxInt, math.MaxInt, math.MaxInt, math.MaxInt64
+	return ch.lineage.Check(op, registry.Env{
+		Now: now, Policy: &policy, InForce: ch.inForce(),
+		RecordAt: func(seq uint64) (*registry.Record, error) { return ch.records[seq], nil },
+		Held:     func(registry.Digest) (registry.Disclosure, bool) { return registry.Disclosure{}, false },
+	})
 }
 
 func (ch *chain) inForce() *registry.Record {
@@ -114,35 +120,23 @@ func (ch *chain) expect(kind registry.RecordKind) error {
 
 // change fetches a record, lets edit change a copy of it, signs an update and submits it.
 func (a *app) change(ctx context.Context, arg, keyFile string, kind registry.RecordKind, edit func(ch *chain, r *registry.Record, key jws.PrivateKey) ([]registry.Disclosure, error)) (client.Result, error) {
-	id, err := parseID(arg)
+	s, err := a.lookToSign(ctx, arg, keyFile)
 	if err != nil {
 		return client.Result{}, err
 	}
-	key, err := readKey(keyFile)
+	defer s.Close()
+	if err := s.chain.expect(kind); err != nil {
+		return client.Result{}, err
+	}
+	content := s.chain.content(registry.Update, a.clock())
+	content.Record = s.chain.edit()
+	disclosures, err := edit(s.chain, content.Record, s.key)
 	if err != nil {
 		return client.Result{}, err
 	}
-	c, err := a.client()
+	op, err := content.Sign(s.key, disclosures...)
 	if err != nil {
 		return client.Result{}, err
 	}
-	defer c.Close()
-	ch, err := fetchChain(ctx, c, id)
-	if err != nil {
-		return client.Result{}, err
-	}
-	if err := ch.expect(kind); err != nil {
-		return client.Result{}, err
-	}
-	content := ch.content(registry.Update, a.clock())
-	content.Record = ch.edit()
-	disclosures, err := edit(ch, content.Record, key)
-	if err != nil {
-		return client.Result{}, err
-	}
-	op, err := content.Sign(key, disclosures...)
-	if err != nil {
-		return client.Result{}, err
-	}
-	return a.submit(ctx, c, op)
+	return a.submit(ctx, s.Client, op)
 }

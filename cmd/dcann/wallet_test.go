@@ -206,7 +206,7 @@ func TestRecovery(t *testing.T) {
 			if tt.undo >= 0 {
 				undo = ops[tt.undo]
 			}
-			c, err := ch.recovery(tt.by.Public().Multikey(), undo, tt.now)
+			c, err := ch.recovery(tt.by, undo, tt.now)
 			switch {
 			case tt.kind == "usage":
 				if exitCode(err) != exitUsage || !strings.Contains(err.Error(), string(ops[0])) || !strings.Contains(err.Error(), string(ops[1])) {
