@@ -20,7 +20,7 @@ const (
 
 // Lineage is what the rules remember of one record between two operations: enough to judge the next
 // one, however long the history is. It is a value: Check never changes it, Verified.Next returns the one
-// that follows. Its JSON and CBOR form is part of the replicated state.
+// that follows.
 type Lineage struct {
 	ID      ID
 	Kind    RecordKind
@@ -59,7 +59,8 @@ type Standing struct {
 
 // Env is what a check needs besides the operation and the record's lineage.
 type Env struct {
-	Now    Millis // the entry's registry time; to the proposer, the leader's clock
+	Now    Millis // the entry's registry time
+	Clock  Millis // the leader's own clock, which iat is compared with; 0: it is Now
 	Policy *Policy
 
 	// InForce is the record in force; nil for a create, and once erased.
@@ -114,7 +115,7 @@ func (l *Lineage) Check(op *Operation, env Env) (Verified, error) {
 	if err := op.checkAgainstState(l, base, env); err != nil {
 		return Verified{}, err
 	}
-	if err := checkIat(op.Iat, env); err != nil {
+	if err := checkIat(op.Iat, env.Clock, env.Now, env.Policy); err != nil {
 		return Verified{}, err
 	}
 	if err := v.next.count(op, env); err != nil {
@@ -145,7 +146,7 @@ func (l *Lineage) checkCreate(op *Operation, env Env) (Verified, error) {
 	if err := op.Record.checkRetired(nil, env.Now); err != nil {
 		return Verified{}, err
 	}
-	if err := checkIat(op.Iat, env); err != nil {
+	if err := checkIat(op.Iat, env.Clock, env.Now, env.Policy); err != nil {
 		return Verified{}, err
 	}
 	next := Lineage{
@@ -343,9 +344,14 @@ func (r *Record) checkRetired(before *Record, now Millis) error {
 	return nil
 }
 
-func checkIat(iat int64, env Env) error {
-	if d := iat - env.Now.Unix(); d > env.Policy.MaxClockSkew || -d > env.Policy.MaxClockSkew {
-		return invalid("payload.iat is %d: expected at most %d s from the registry's time, %d", iat, env.Policy.MaxClockSkew, env.Now.Unix())
+// checkIat compares with the leader's clock, not with registry time: that is ahead, perhaps for long, once
+// a leader's clock was (DESIGN 6, rule 5).
+func checkIat(iat int64, clock, now Millis, p *Policy) error {
+	if clock == 0 {
+		clock = now
+	}
+	if d := iat - clock.Unix(); d > p.MaxClockSkew || -d > p.MaxClockSkew {
+		return invalid("payload.iat is %d: expected at most %d s from the registry's clock, %d", iat, p.MaxClockSkew, clock.Unix())
 	}
 	return nil
 }

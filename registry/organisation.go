@@ -42,7 +42,8 @@ func (a Accreditation) Standing(inForce, named *Record) OrgStatus {
 
 // StatusEnv is what Check needs besides the statement.
 type StatusEnv struct {
-	Now     Millis
+	Now     Millis // the entry's registry time
+	Clock   Millis // the leader's own clock; 0: it is Now
 	Policy  *Policy
 	Lineage *Lineage // of sub; nil if unknown
 	InForce *Record
@@ -74,7 +75,7 @@ func (a Accreditation) Check(s *StatusStatement, env StatusEnv) (Accreditation, 
 	case s.signature != nil:
 		return a, s.signature
 	}
-	if err := checkIat(s.Iat, Env{Now: env.Now, Policy: env.Policy}); err != nil {
+	if err := checkIat(s.Iat, env.Clock, env.Now, env.Policy); err != nil {
 		return a, err
 	}
 	return next, nil

@@ -105,6 +105,9 @@ func (p *Policy) follows(current *Policy, signer jws.Multikey) error {
 	} else if p.Version != current.Version+1 {
 		return fail(Conflict, "policy.version is %d: expected %d", p.Version, current.Version+1)
 	}
+	if p.RecoveryWindow < current.RecoveryWindow {
+		return fail(Forbidden, "policy.recoveryWindowSeconds is %d: expected at least %d, what holders were promised is not shortened", p.RecoveryWindow, current.RecoveryWindow)
+	}
 	if p.Country != current.Country {
 		return fail(Forbidden, "policy.country is %s: expected %s, a registry does not change its country", p.Country, current.Country)
 	}
@@ -131,6 +134,8 @@ func (p *Policy) check() error {
 		return invalid("policy.recoveryWindowSeconds is %d: expected at least 72 h outside test networks", p.RecoveryWindow)
 	case p.MaxClockSkew < 1 || p.MaxClockSkew > 3600:
 		return invalid("policy.maxClockSkewSeconds is %d: expected 1 to 3600", p.MaxClockSkew)
+	case p.RecoveryWindow*int64(p.PerDay) > MaxUndoable*86400:
+		return invalid("policy: expected operationsPerDay times the days of recoveryWindowSeconds to be at most %d", MaxUndoable)
 	case p.PerHour < 1 || p.PerDay < p.PerHour || p.Deactivations < 1 || p.PerDay > MaxPerDay:
 		return invalid("policy: expected 1 <= operationsPerHour <= operationsPerDay <= %d and deactivationsPerDay >= 1", MaxPerDay)
 	}
@@ -141,6 +146,9 @@ func (p *Policy) check() error {
 	}
 	return nil
 }
+
+// MaxUndoable bounds how many operations of a record can be undone at once: they are kept in its row.
+const MaxUndoable = 3000
 
 // MaxPerDay bounds the quota that a policy may set, since the times of a day's operations are kept in
 // the row of each record.

@@ -70,6 +70,7 @@ func TestPolicyForm(t *testing.T) {
 		"short window":             func(p *Policy) { p.RecoveryWindow-- },
 		"no window":                func(p *Policy) { p.RecoveryWindow, p.Country = 0, "qm" },
 		"long window":              func(p *Policy) { p.RecoveryWindow = 31 * 86400 },
+		"too much to undo":         func(p *Policy) { p.PerDay, p.RecoveryWindow = 1000, 4*86400 },
 		"no skew":                  func(p *Policy) { p.MaxClockSkew = 0 },
 		"no operations":            func(p *Policy) { p.PerHour = 0 },
 		"fewer a day than an hour": func(p *Policy) { p.PerDay = p.PerHour - 1 },
@@ -100,4 +101,26 @@ func TestPolicyForm(t *testing.T) {
 	wantKind(t, err, TooLarge)
 	_, err = ParsePolicy([]byte(must(StatusContent{}.Sign(key(t, "registry")))(t).Compact()), nil)
 	wantKind(t, err, Invalid)
+}
+
+// A shorter window would make a recovery that was right when it was made look wrong to whoever replays the
+// history, and take from holders what they were promised.
+func TestPolicyKeepsTheRecoveryWindow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		before, after int64 // days
+		want          Kind
+	}{{3, 3, ""}, {4, 3, Forbidden}, {4, 5, ""}} {
+		current := policy(t, "fr")
+		current.RecoveryWindow = c.before * 86400
+		next := *current
+		next.Version++
+		next.RecoveryWindow = c.after * 86400
+		_, err := ParsePolicy(signedPolicy(t, &next, "registry"), current)
+		if c.want == "" {
+			check(t, err)
+		} else {
+			wantKind(t, err, c.want)
+		}
+	}
 }

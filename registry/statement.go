@@ -189,7 +189,8 @@ type AcceptanceState struct {
 // AcceptanceEnv is what Check needs besides the statement. Provider and ProviderRecord are nil when the
 // provider is not known here.
 type AcceptanceEnv struct {
-	Now            Millis
+	Now            Millis // the entry's registry time
+	Clock          Millis // the leader's own clock; 0: it is Now
 	Policy         *Policy
 	Passport       *Lineage // of sub; nil if unknown
 	Strand         *Strand  // the held disclosure with this digest in the record in force; nil if none
@@ -221,7 +222,7 @@ func (s *AcceptanceState) Check(a *Acceptance, env AcceptanceEnv, signed bool) (
 	if authentic != nil {
 		return AcceptanceState{}, authentic
 	}
-	if err := checkIat(a.Iat, Env{Now: env.Now, Policy: env.Policy}); err != nil {
+	if err := checkIat(a.Iat, env.Clock, env.Now, env.Policy); err != nil {
 		return AcceptanceState{}, err
 	}
 	next := AcceptanceState{Accepted: a.Accepted, Iat: a.Iat, Time: env.Now, Count: 1}

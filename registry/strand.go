@@ -133,9 +133,11 @@ func PadStrands(digests []Digest) []Digest {
 	return padded
 }
 
-// Subject names the strand in the log: only those who know the disclosure can compute it (DESIGN 11).
-func (d Disclosure) Subject() SubjectKey {
-	return sha256.Sum256([]byte("dcann-strand-v1\n" + d.Text))
+// Subject names the strand of passport in the log: only those who know the disclosure can compute it
+// (DESIGN 11). The passport is part of it, or whoever copies a public disclosure into a record of their
+// own would write into the original's log.
+func (d Disclosure) Subject(passport ID) SubjectKey {
+	return sha256.Sum256([]byte("dcann-strand-v1\n" + string(passport) + "\n" + d.Text))
 }
 
 // Endpoint joins the strand's path to a provider's endpoint URL.

@@ -48,6 +48,7 @@ type applier struct {
 	published published // as it will be
 	batch     *Batch
 	command   int             // number in the batch
+	budget    int             // of rows that the entry may still sweep
 	now       registry.Millis // registry time of the Raft entry, and of every journal entry made by it
 }
 
@@ -67,8 +68,11 @@ func (a *applier) entry(e *Entry) ([]Result, error) {
 	a.batch = batch
 	// One time for the whole Raft entry (DESIGN 6, rule 5): a time of its own for every command would run
 	// ahead of the clock as soon as there are more than a thousand a second.
-	a.now = max(batch.Time, a.counters.LastTime+1)
+	a.now, a.budget = max(batch.Time, a.counters.LastTime+1), maxSweep
 	before := a.counters
+	if err := a.sweep(); err != nil { // first: what is due is not there any more for the commands
+		return nil, fmt.Errorf("sweep: %w", err)
+	}
 	results := make([]Result, len(batch.Commands))
 	for i := range batch.Commands {
 		a.command = i
@@ -76,7 +80,7 @@ func (a *applier) entry(e *Entry) ([]Result, error) {
 			return nil, fmt.Errorf("command %d: %w", i, err)
 		}
 	}
-	if err := a.sweep(); err != nil {
+	if err := a.sweep(); err != nil { // again: an erasure is due at once
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	if a.counters == before {
@@ -234,6 +238,9 @@ func resultOf(known *Result) Result {
 	return *known
 }
 
+// at is the moment at which the entry's commands are judged.
+func (a *applier) at() moment { return moment{now: a.now, clock: a.batch.Time} }
+
 // commit makes what was applied durable to the extent that Pebble's memory is, and visible: first rows,
 // then versions, then the applied index, so that whoever waited for an index finds no stale answer current.
 func (a *applier) commit() error {
@@ -243,9 +250,6 @@ func (a *applier) commit() error {
 	}
 	for _, r := range a.w.touched {
 		a.versions.bump(slotOf(r))
-	}
-	if policies {
-		a.versions.bump(everything)
 	}
 	if a.w.dueChanged() {
 		due, err := firstDue(a.db)
@@ -258,6 +262,9 @@ func (a *applier) commit() error {
 	p := a.published
 	p.applied, p.counters, p.firstDue = a.w.applied, a.counters, a.w.firstDue
 	a.Store.published.Store(&p)
+	if policies { // after: who takes the new version must not still find the old policy
+		a.versions.bump(everything)
+	}
 	if grown {
 		a.growth.Lock()
 		close(a.growth.grown)

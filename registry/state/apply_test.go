@@ -223,7 +223,7 @@ func TestJournal(t *testing.T) {
 		commitmentOf(*create.Salt, op.Message().Compact()) != create.Commitment {
 		t.Errorf("a passport's entry: %+v", create)
 	}
-	if e := entries[5]; e.Subject != d.Subject() || e.Type != EntryAccepted || e.Seq != 0 {
+	if e := entries[5]; e.Subject != d.Subject(p.id) || e.Type != EntryAccepted || e.Seq != 0 {
 		t.Errorf("a strand's entry: %+v", e)
 	}
 	leaf := create.Leaf()

@@ -13,9 +13,9 @@ type Proposal struct{ command Command }
 // Command is what to put into a Batch; not to be modified.
 func (p Proposal) Command() Command { return p.command }
 
-// at is the registry time that a check reckons with.
-func (p *published) at(now registry.Millis) registry.Millis {
-	return max(now, p.counters.LastTime+1)
+// at is the moment that a check reckons with, by the leader's clock.
+func (p *published) at(clock registry.Millis) moment {
+	return moment{now: max(clock, p.counters.LastTime+1), clock: clock}
 }
 
 // CheckOperation judges op as the leader does before it proposes. now is the leader's clock. It returns a

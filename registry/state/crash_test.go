@@ -140,7 +140,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	w.record(p.id)
 	disk.now.Store(false)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for s.DiskError() != nil || s.Flush() != nil {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not heal")

@@ -164,7 +164,7 @@ func TestErasedBytesLeaveTheFiles(t *testing.T) {
 		secrets["disclosure "+d.Strand.ID] = []byte(d.Text)
 	}
 	for _, e := range entries {
-		if e.Subject == p.id.Subject() || e.Subject == ds[0].Subject() {
+		if e.Subject == p.id.Subject() || e.Subject == ds[0].Subject(p.id) {
 			secrets["salt "+string(rune('0'+e.Position))] = e.Salt[:]
 		}
 	}

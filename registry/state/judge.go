@@ -18,9 +18,15 @@ type judged struct {
 	now    registry.Millis
 }
 
+// moment is when something is judged.
+type moment struct {
+	now   registry.Millis // registry time of the entry
+	clock registry.Millis // of the leader, which iat is compared with
+}
+
 // judgeOperation goes through the order of checks of DESIGN 6 from 421 on. It returns a result instead
 // when the operation is known.
-func judgeOperation(r reader, policy *registry.Policy, op *registry.Operation, now registry.Millis) (judged, *Result, error) {
+func judgeOperation(r reader, policy *registry.Policy, op *registry.Operation, at moment) (judged, *Result, error) {
 	if err := registry.CheckHome(op.ID, policy.Country); err != nil {
 		return judged{}, nil, err
 	}
@@ -31,7 +37,7 @@ func judgeOperation(r reader, policy *registry.Policy, op *registry.Operation, n
 	if known, err := knownOperation(r, rec, op); known != nil || err != nil {
 		return judged{}, known, err
 	}
-	env := registry.Env{Now: now, Policy: policy}
+	env := registry.Env{Now: at.now, Clock: at.clock, Policy: policy}
 	var lineage *registry.Lineage
 	var failed error // of the store, inside a callback that cannot return it
 	if rec != nil {
@@ -45,7 +51,7 @@ func judgeOperation(r reader, policy *registry.Policy, op *registry.Operation, n
 		if rec == nil {
 			return registry.Disclosure{}, false
 		}
-		s, err := held(r, rec, d)
+		s, err := heldAt(r, rec, d, at.now)
 		if err != nil || s == nil {
 			failed = err
 			return registry.Disclosure{}, false
@@ -59,7 +65,7 @@ func judgeOperation(r reader, policy *registry.Policy, op *registry.Operation, n
 	if err != nil {
 		return judged{}, nil, err
 	}
-	return judged{Verified: v, before: rec, now: now}, nil, nil
+	return judged{Verified: v, before: rec, now: at.now}, nil, nil
 }
 
 // loadRecord is nil without an error when there is no such record.
@@ -137,8 +143,11 @@ func recordAt(r reader, rec *record, seq uint64) (*registry.Record, error) {
 	return op.Record, nil
 }
 
-// held finds a disclosure that is held for the record; nil if none is.
-func held(r reader, rec *record, d registry.Digest) (*strandRow, error) {
+// held finds a disclosure whose row is there, for readers, who have no clock; nil if none is.
+func held(r reader, rec *record, d registry.Digest) (*strandRow, error) { return heldAt(r, rec, d, 0) }
+
+// heldAt finds a disclosure that is held for the record at now: not one that waits to be swept.
+func heldAt(r reader, rec *record, d registry.Digest, now registry.Millis) (*strandRow, error) {
 	if s := rec.strand(d); s != nil {
 		return s, nil
 	}
@@ -146,7 +155,7 @@ func held(r reader, rec *record, d registry.Digest) (*strandRow, error) {
 		return nil, nil
 	}
 	kept, err := loadKept(r, rec.ref, d)
-	if err != nil || kept == nil {
+	if err != nil || kept == nil || kept.Until < now {
 		return nil, err
 	}
 	return &kept.Strand, nil
@@ -207,7 +216,7 @@ type judgedStatus struct {
 	next registry.Accreditation
 }
 
-func judgeStatus(r reader, policy *registry.Policy, st *registry.StatusStatement, now registry.Millis) (judgedStatus, *Result, error) {
+func judgeStatus(r reader, policy *registry.Policy, st *registry.StatusStatement, at moment) (judgedStatus, *Result, error) {
 	if err := registry.CheckHome(st.Sub, policy.Country); err != nil {
 		return judgedStatus{}, nil, err
 	}
@@ -218,7 +227,7 @@ func judgeStatus(r reader, policy *registry.Policy, st *registry.StatusStatement
 	if err != nil {
 		return judgedStatus{}, nil, err
 	}
-	env := registry.StatusEnv{Now: now, Policy: policy}
+	env := registry.StatusEnv{Now: at.now, Clock: at.clock, Policy: policy}
 	var acc registry.Accreditation
 	var failed error
 	if org != nil && org.lineage.Kind == registry.Organisation {
@@ -272,7 +281,7 @@ type judgedAcceptance struct {
 
 // judgeAcceptance judges an acceptance. With signed, the signature was checked by the proposer with a key
 // of the provider's record, which is pinned.
-func judgeAcceptance(r reader, policy *registry.Policy, a *registry.Acceptance, now registry.Millis, signed bool) (judgedAcceptance, *Result, error) {
+func judgeAcceptance(r reader, policy *registry.Policy, a *registry.Acceptance, at moment, signed bool) (judgedAcceptance, *Result, error) {
 	var j judgedAcceptance
 	if err := registry.CheckHome(a.Sub, policy.Country); err != nil {
 		return j, nil, err
@@ -280,7 +289,7 @@ func judgeAcceptance(r reader, policy *registry.Policy, a *registry.Acceptance, 
 	if known, err := knownStatement(r, a.Name); known != nil || err != nil {
 		return j, known, err
 	}
-	env := registry.AcceptanceEnv{Now: now, Policy: policy}
+	env := registry.AcceptanceEnv{Now: at.now, Clock: at.clock, Policy: policy}
 	provider, err := loadRecord(r, a.Iss)
 	if err == nil {
 		j.passport, err = loadRecord(r, a.Sub)

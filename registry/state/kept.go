@@ -15,13 +15,6 @@ import (
 // Such disclosures lie in spaceDisclosure, with a row in spaceDue for when their time is over. A window
 // that a later policy makes longer does not lengthen what was decided before.
 
-// undoable reports whether number i of a stack can be undone: not if the first key of its base signed it
-// or anything above it, as nobody outranks that key (DESIGN 6, rule 3).
-func undoable(stack []registry.Standing, i int) bool {
-	byFirst := func(s registry.Standing) bool { return s.Signer == stack[i].First }
-	return !stack[i].Strong && !slices.ContainsFunc(stack[i:], byFirst)
-}
-
 // bases answers how long a digest is held, reading the records of bases once.
 type bases struct {
 	a       *applier
@@ -31,14 +24,11 @@ type bases struct {
 }
 
 func (a *applier) newBases(j judged) *bases {
-	b := &bases{a: a, before: j.before, records: make(map[uint64][]registry.Digest)}
-	stack := j.Next().Stack
-	for i, s := range stack {
-		if undoable(stack, i) {
-			b.next = append(b.next, s)
-		}
+	next := j.Next()
+	return &bases{
+		a: a, before: j.before, records: make(map[uint64][]registry.Digest),
+		next: next.Undoable(a.now, a.published.policy.Window()),
 	}
-	return b
 }
 
 // until is 0 when nothing that can be undone refers to d.
@@ -58,10 +48,10 @@ func (b *bases) until(d registry.Digest) (registry.Millis, error) {
 // over are the operations that could be undone before the operation and cannot any more: they were taken
 // off, have become old, or a first key has signed above them.
 func (b *bases) over() (ended []registry.Standing) {
-	stack := b.before.lineage.Stack
-	for i, s := range stack {
+	before := b.before.lineage
+	for _, s := range before.Undoable(before.Updated, b.a.published.policy.Window()) {
 		still := slices.ContainsFunc(b.next, func(n registry.Standing) bool { return n.Op == s.Op })
-		if undoable(stack, i) && !still {
+		if !still {
 			ended = append(ended, s)
 		}
 	}

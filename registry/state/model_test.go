@@ -64,7 +64,10 @@ func (m *model) operation(op *registry.Operation, now registry.Millis) (known bo
 	if r != nil {
 		l, env.InForce = r.lineage, r.inForce()
 		env.RecordAt = func(seq uint64) (*registry.Record, error) { return r.record(seq), nil }
-		env.Held = func(d registry.Digest) (registry.Disclosure, bool) { x, ok := r.disclosed[d]; return x, ok }
+		env.Held = func(d registry.Digest) (registry.Disclosure, bool) {
+			x, ok := r.disclosed[d]
+			return x, ok && !r.over(d, env.Now)
+		}
 	}
 	v, err := l.Check(op, env)
 	if err != nil {
@@ -98,6 +101,12 @@ func (m *model) operation(op *registry.Operation, now registry.Millis) (known bo
 // hold applies the rule on disclosures: those of the record in force, and those that a base of an operation
 // that can be undone has.
 func (m *model) hold(r *modelRecord, op *registry.Operation) {
+	for d := range r.disclosed {
+		if r.over(d, m.last) {
+			delete(r.disclosed, d)
+			delete(r.until, d)
+		}
+	}
 	for _, d := range op.Disclosures {
 		r.disclosed[d.Digest] = d
 	}
@@ -125,6 +134,12 @@ func (m *model) canUndo(r *modelRecord, stack []registry.Standing) bool {
 	return !slices.ContainsFunc(stack, func(s registry.Standing) bool { return base.Rank(s.Signer) == 0 })
 }
 
+// over reports whether nothing can bring d back any more.
+func (r *modelRecord) over(d registry.Digest, now registry.Millis) bool {
+	until, kept := r.until[d]
+	return kept && until < now
+}
+
 func (m *model) stand(r *modelRecord) {
 	var named *registry.Record
 	if r.acc.Status == registry.OrgActive {
@@ -136,7 +151,7 @@ func (m *model) stand(r *modelRecord) {
 	}
 }
 
-// sweep is what each entry does at its end.
+// sweep is what each entry does.
 func (m *model) sweep(now registry.Millis) {
 	for _, r := range m.records {
 		for d, until := range r.until {
@@ -261,6 +276,7 @@ func newActor(rt *rapid.T, fs vfs.FS) *actor {
 // applied right away, as from a leader that has another state.
 func (a *actor) send(p *person, op *registry.Operation) {
 	a.rt.Helper()
+	at := a.m.tick(a.now)
 	known, want := a.m.operation(op, a.now)
 	var r Result
 	var err error
@@ -269,11 +285,11 @@ func (a *actor) send(p *person, op *registry.Operation) {
 		if known || want != nil {
 			r.Err = err // no entry was made, hence no sweep
 		} else {
-			a.m.sweep(a.now)
+			a.m.sweep(at)
 		}
 	} else {
 		r = a.propose(Command{Type: OperationCommand, Bytes: op.Bytes()})[0]
-		a.m.sweep(a.now)
+		a.m.sweep(at)
 	}
 	if err == nil {
 		err = r.Err
@@ -382,6 +398,7 @@ func (a *actor) sendStatus(o *org) {
 	s, err := registry.ParseStatus([]byte(msg.Compact()))
 	must(a.rt, err)
 	r := a.m.records[o.id]
+	at := a.m.tick(a.now)
 	next, want := r.acc.Check(s, registry.StatusEnv{Now: a.m.tick(a.now), Policy: a.m.policy, Lineage: r.lineage, InForce: r.inForce(),
 		Named: func(op registry.OpID) (uint64, *registry.Record, error) {
 			return r.lineage.Seq, r.ops[r.lineage.Seq].Record, nil
@@ -396,7 +413,7 @@ func (a *actor) sendStatus(o *org) {
 	if err == nil {
 		r.acc, r.standing = next, next.Status
 		a.m.enter(standingEntries[st], a.now)
-		a.m.sweep(a.now)
+		a.m.sweep(at)
 	}
 }
 
@@ -412,6 +429,7 @@ func (a *actor) sendAcceptance(o *org) {
 	if x, ok := r.disclosed[d.Digest]; ok && slices.Contains(r.inForce().Strands, d.Digest) {
 		env.Strand = &x.Strand
 	}
+	at := a.m.tick(a.now)
 	next, want := r.strands[d.Digest].Check(acc, env, false)
 	res, err := a.submit(a.s.CheckAcceptance(acc, a.now))
 	if res.Known {
@@ -427,7 +445,7 @@ func (a *actor) sendAcceptance(o *org) {
 			typ = EntryAccepted
 		}
 		a.m.enter(typ, a.now)
-		a.m.sweep(a.now)
+		a.m.sweep(at)
 	}
 }
 
@@ -442,8 +460,9 @@ func (a *actor) replay() {
 }
 
 func (a *actor) idle() {
+	at := a.m.tick(a.now)
 	a.propose(TickProposal().Command())
-	a.m.sweep(a.now)
+	a.m.sweep(at)
 }
 
 // random makes a history.

@@ -12,7 +12,7 @@ func (a *applier) operation(c *Command) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	j, known, err := judgeOperation(a.w, a.published.policy, op, a.now)
+	j, known, err := judgeOperation(a.w, a.published.policy, op, a.at())
 	if err != nil || known != nil {
 		return resultOf(known), err
 	}
@@ -141,7 +141,7 @@ func (a *applier) takeStrand(before, next *record, digest registry.Digest, sent 
 		if err != nil {
 			return nil, err
 		}
-		if kept != nil {
+		if kept != nil && kept.Until >= a.now {
 			next.Kept--
 			return &kept.Strand, a.unkeep(next.ref, digest, kept.Until)
 		}

@@ -45,7 +45,7 @@ func (a *applier) status(c *Command) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	j, known, err := judgeStatus(a.w, a.published.policy, st, a.now)
+	j, known, err := judgeStatus(a.w, a.published.policy, st, a.at())
 	if err != nil || known != nil {
 		return resultOf(known), err
 	}
@@ -81,7 +81,7 @@ func (a *applier) acceptance(c *Command) (Result, error) {
 	if len(c.Pins) != 1 || c.Pins[0].ID != acc.Iss {
 		return Result{}, &registry.Error{Kind: registry.Invalid, Detail: "acceptance: expected its provider to be pinned"}
 	}
-	j, known, err := judgeAcceptance(a.w, a.published.policy, acc, a.now, true)
+	j, known, err := judgeAcceptance(a.w, a.published.policy, acc, a.at(), true)
 	if err != nil || known != nil {
 		return resultOf(known), err
 	}
@@ -91,9 +91,11 @@ func (a *applier) acceptance(c *Command) (Result, error) {
 	if j.next.Accepted {
 		typ = EntryAccepted
 	}
-	position, now := a.enter(entryOf{typ: typ, subject: j.strand.disclosure().Subject(), seq: seq, message: acc.Message()})
+	position, now := a.enter(entryOf{typ: typ, subject: j.strand.disclosure().Subject(acc.Sub), seq: seq, message: acc.Message()})
 	j.strand.Accepted = newAcceptedRow(j.next)
-	passport.Position = position
+	if j.strand.Strand.Visibility == registry.Public { // of others, nobody shall see that they exist (DESIGN 7)
+		passport.Position = position
+	}
 	a.touch(passport.ref)
 	res := Result{ID: acc.Sub, Op: acc.Name, Seq: seq, Position: position}
 	if err := a.w.addRow(passport.ref.acceptance(digest, seq), &statementRow{Message: messageParts(acc.Message()), Position: position, Time: now}); err != nil {

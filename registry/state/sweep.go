@@ -42,10 +42,10 @@ func (a *applier) unsalt(position uint64) error {
 	return a.w.set(key, row.encode())
 }
 
-// sweep does what is due at the batch's time, at most maxSweep rows of it.
+// sweep does what is due at the entry's time, at most maxSweep rows of it in one entry.
 func (a *applier) sweep() error {
-	for budget := maxSweep; budget > 0 && a.w.firstDue < a.batch.Time; {
-		keys, err := a.w.dueBefore(a.batch.Time, budget)
+	for a.budget > 0 && a.w.firstDue < a.now {
+		keys, err := a.w.dueBefore(a.now, a.budget)
 		if err != nil {
 			return err
 		}
@@ -53,14 +53,14 @@ func (a *applier) sweep() error {
 			break
 		}
 		for _, key := range keys {
-			if budget <= 0 {
+			if a.budget <= 0 {
 				return nil
 			}
-			done, err := a.doDue(key, budget)
+			done, err := a.doDue(key, a.budget)
 			if err != nil {
 				return err
 			}
-			budget -= done
+			a.budget -= done
 		}
 	}
 	return nil

@@ -144,4 +144,7 @@ type Limits struct {
 	Page              int `json:"page"`
 	RequestsPerSecond int `json:"requestsPerSecond"` // per address; 0: not limited
 	CreationsPerHour  int `json:"creationsPerHour"`  // per address; 0: not limited
+	StreamsAtATime    int `json:"streamsAtATime"`    // of events, per address
+	BatchesAtATime    int `json:"batchesAtATime"`    // of operations, per address
+	ResolvesAtATime   int `json:"resolvesAtATime"`   // batches of identifiers, per address
 }
