@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/state"
 )
 
@@ -21,7 +22,7 @@ const (
 	DefaultLogStall         = 10 * time.Second
 
 	// MaxContactAge is how long ago a node may have heard from the leader and still answer bounded reads.
-	MaxContactAge = 5 * time.Second
+	MaxContactAge = registry.MaxStaleness
 )
 
 // Config says where a node keeps its Raft log and how it takes part. A zero field means its default.
