@@ -43,6 +43,11 @@ func (s *Server) operationBatch(c echo.Context) error {
 	if r.ContentLength > wire.MaxBatchBytes {
 		return refuse(registry.TooLarge, "body has %d bytes: expected at most %d", r.ContentLength, wire.MaxBatchBytes)
 	}
+	done, err := s.share(r, s.limits.batches)
+	if err != nil {
+		return err
+	}
+	defer done()
 	select {
 	case s.batches <- struct{}{}:
 		defer func() { <-s.batches }()
@@ -53,6 +58,7 @@ func (s *Server) operationBatch(c echo.Context) error {
 	}
 	items, err := s.takeIn(c)
 	if err != nil {
+		c.Set(unreadKey, true)
 		return err
 	}
 	w := newStream(c, s.config.WriteTimeout)
@@ -63,7 +69,7 @@ func (s *Server) operationBatch(c echo.Context) error {
 	c.Response().WriteHeader(http.StatusOK)
 	var line []byte
 	for _, item := range items {
-		line = s.appendItem(line, item)
+		line = s.appendItem(line, item, requestID(c))
 		if len(line) >= 32<<10 {
 			if w.write(line) != nil {
 				return nil // nobody to tell
@@ -88,7 +94,7 @@ func (s *Server) takeIn(c echo.Context) ([]*batchItem, error) {
 	)
 	defer running.Wait()
 	r := c.Request()
-	lines := newLines(c, s.config.ReadTimeout)
+	lines := newLines(c, s.config)
 	for {
 		text, err := lines.next()
 		if err == io.EOF {
@@ -100,7 +106,7 @@ func (s *Server) takeIn(c echo.Context) ([]*batchItem, error) {
 		if len(items) == wire.MaxBatch {
 			return nil, refuse(registry.TooLarge, "body has more than %d lines", wire.MaxBatch)
 		}
-		s.limits.charge(r, 1)
+		s.limits.charge(r, wire.BatchCost)
 		window <- struct{}{}
 		item := &batchItem{done: make(chan struct{})}
 		items = append(items, item)
@@ -138,10 +144,15 @@ func batchLine(text []byte) (raw []byte, id registry.ID, err error) {
 	return raw, op.ID, nil
 }
 
+// submitItem fills item in. A panic is that line's failure: in this goroutine it would otherwise end the
+// process.
 func (s *Server) submitItem(r *http.Request, item, before *batchItem, raw []byte) {
-	s.parsing <- struct{}{}
-	op, err := registry.ParseOperation(raw)
-	<-s.parsing
+	defer func() {
+		if p := recover(); p != nil {
+			item.err = caught(p)
+		}
+	}()
+	op, err := s.parse(raw)
 	if err != nil {
 		item.err = err
 		return
@@ -159,16 +170,21 @@ func (s *Server) submitItem(r *http.Request, item, before *batchItem, raw []byte
 	}
 }
 
-// appendItem writes one line (wire.BatchLine).
-func (s *Server) appendItem(dst []byte, item *batchItem) []byte {
+// parse reads an operation and checks its signature, as many at a time as there are processors.
+func (s *Server) parse(raw []byte) (*registry.Operation, error) {
+	s.parsing <- struct{}{}
+	defer func() { <-s.parsing }()
+	return registry.ParseOperation(raw)
+}
+
+// appendItem writes one line (wire.BatchLine). request is for the log.
+func (s *Server) appendItem(dst []byte, item *batchItem, request string) []byte {
 	status := http.StatusCreated
 	var problem wire.Problem
 	switch {
 	case item.err != nil:
-		problem = wire.ProblemOf(item.err)
-		if status = problem.Status; status == http.StatusInternalServerError {
-			s.log.Error("operation of a batch failed", "error", item.err.Error())
-		}
+		problem = s.lineProblem(request, item.err)
+		status = problem.Status
 	case item.result.Known:
 		status = http.StatusOK
 	}
@@ -187,21 +203,24 @@ func (s *Server) appendItem(dst []byte, item *batchItem) []byte {
 	return append(dst, '}', '\n')
 }
 
-// lines reads NDJSON of bounded size. Each line has its own deadline: the sender may take long, but not
-// fall silent.
+// lines reads NDJSON of bounded size. The sender may neither fall silent nor take longer than its time in
+// all, or a batch of slow lines would keep its place for days.
 type lines struct {
 	in      *bufio.Reader
 	control *http.ResponseController
 	timeout time.Duration
+	whole   time.Duration
+	end     time.Time
 	left    int64
 	number  int
 }
 
-func newLines(c echo.Context, timeout time.Duration) *lines {
+func newLines(c echo.Context, config Config) *lines {
 	return &lines{
 		in:      bufio.NewReaderSize(c.Request().Body, wire.MaxBatchLine+2),
 		control: http.NewResponseController(c.Response().Writer),
-		timeout: timeout, left: wire.MaxBatchBytes,
+		timeout: config.ReadTimeout, whole: config.MaxBatchTime, end: time.Now().Add(config.MaxBatchTime),
+		left: wire.MaxBatchBytes,
 	}
 }
 
@@ -209,17 +228,17 @@ func newLines(c echo.Context, timeout time.Duration) *lines {
 // kind is TooLarge or Invalid.
 func (l *lines) next() ([]byte, error) {
 	for {
-		if l.in.Buffered() == 0 {
-			_ = l.control.SetReadDeadline(time.Now().Add(l.timeout)) // best effort: tests have no connection
-		}
-		line, err := l.in.ReadSlice('\n')
+		line, err := l.read()
 		l.number++
 		if l.left -= int64(len(line)); l.left < 0 {
 			return nil, refuse(registry.TooLarge, "body has more than %d bytes", wire.MaxBatchBytes)
 		}
+		late := !time.Now().Before(l.end)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull), len(bytes.TrimRight(line, "\r\n")) > wire.MaxBatchLine:
 			return nil, refuse(registry.TooLarge, "line %d has more than %d bytes", l.number, wire.MaxBatchLine)
+		case late && err != io.EOF:
+			return nil, invalid("body was not sent within %v: expected smaller batches", l.whole)
 		case err != nil && err != io.EOF:
 			return nil, unread(err)
 		}
@@ -230,4 +249,30 @@ func (l *lines) next() ([]byte, error) {
 			return nil, io.EOF
 		}
 	}
+}
+
+// read is ReadSlice under a deadline that ends with it. Once the body is at its end net/http listens on the
+// connection for the client to go away, and a deadline that was left behind would pass for that: the
+// request's context would end while its operations are still under way.
+func (l *lines) read() ([]byte, error) {
+	if l.in.Buffered() > 0 {
+		if line, err := l.in.Peek(l.in.Buffered()); err == nil && bytes.IndexByte(line, '\n') >= 0 {
+			return l.in.ReadSlice('\n')
+		}
+	}
+	l.deadline()
+	line, err := l.in.ReadSlice('\n')
+	if err == nil || err == io.EOF {
+		_ = l.control.SetReadDeadline(time.Time{})
+	}
+	return line, err
+}
+
+// deadline gives the sender its time for the next piece. It is best effort: tests have no connection.
+func (l *lines) deadline() {
+	at := time.Now().Add(l.timeout)
+	if l.end.Before(at) {
+		at = l.end
+	}
+	_ = l.control.SetReadDeadline(at)
 }

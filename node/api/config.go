@@ -9,6 +9,7 @@ import (
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/state"
+	"github.com/dcann/dcann/registry/wire"
 )
 
 // Config is what the server is told. The zero value of each field means its default.
@@ -20,12 +21,13 @@ type Config struct {
 	// address that is in none of them. Default: none.
 	TrustedProxies []netip.Prefix
 
-	// LimitLoopback applies the limits per address to clients on this machine too (DESIGN 6, rule 7).
+	// LimitLoopback applies the limits per address, of rates and of what is answered at a time, to clients on
+	// this machine too (DESIGN 6, rule 7).
 	LimitLoopback bool
 
 	// RequestsPerSecond is how many requests one address may make in the long run, twice as many at once;
-	// an IPv6 address counts as its /64. A batch of identifiers counts as one more per hundred, one of
-	// operations as one per operation. Default 1000; negative: no limit.
+	// an IPv6 address counts as its /64. Batches count for more: see wire.BatchCost and wire.ResolveCost.
+	// Default 1000; negative: no limit.
 	RequestsPerSecond int
 
 	// CreationsPerHour is how many records one address may create, counted on this node alone and never
@@ -35,16 +37,19 @@ type Config struct {
 	// CacheBytes bounds the rendered answers kept in memory. Default 128 MiB; negative: none.
 	CacheBytes int64
 
-	// MaxStreams is how many events streams are served at a time. Default 1000.
+	// MaxStreams is how many events streams are served at a time. Default wire.MaxStreams.
 	MaxStreams int
 
-	// MaxBatches is how many batches of operations are taken in at a time. Default 4.
+	// MaxBatches is how many batches of operations are taken in at a time. Default wire.MaxBatches.
 	MaxBatches int
 
 	// WriteTimeout is how long a reader of a stream may leave one write of at most 64 KiB waiting, and
-	// ReadTimeout how long the sender of a batch of operations may be silent. Default 30 s.
+	// ReadTimeout how long the sender of a batch of operations may be silent. Default those of wire.
 	WriteTimeout time.Duration
 	ReadTimeout  time.Duration
+
+	// MaxBatchTime is how long sending a batch of operations may take in all. Default wire.MaxBatchTime.
+	MaxBatchTime time.Duration
 
 	// Heartbeat is how long a stream of events may be silent. Default wire.Heartbeat.
 	Heartbeat time.Duration
@@ -58,9 +63,6 @@ const (
 	DefaultRequestsPerSecond = 1000
 	DefaultCreationsPerHour  = 100
 	DefaultCacheBytes        = 128 << 20
-	DefaultMaxStreams        = 1000
-	DefaultMaxBatches        = 4
-	DefaultTimeout           = 30 * time.Second
 )
 
 // Cluster is what the server needs of Raft; *cluster.Cluster is one. All methods are safe for concurrent use.
@@ -84,11 +86,12 @@ func (c Config) withDefaults() Config {
 	positive(&c.RequestsPerSecond, DefaultRequestsPerSecond)
 	positive(&c.CreationsPerHour, DefaultCreationsPerHour)
 	positive(&c.CacheBytes, DefaultCacheBytes)
-	positive(&c.MaxStreams, DefaultMaxStreams)
-	positive(&c.MaxBatches, DefaultMaxBatches)
-	positive(&c.WriteTimeout, DefaultTimeout)
-	positive(&c.ReadTimeout, DefaultTimeout)
-	positive(&c.Heartbeat, heartbeat)
+	positive(&c.MaxStreams, wire.MaxStreams)
+	positive(&c.MaxBatches, wire.MaxBatches)
+	positive(&c.WriteTimeout, wire.WriteTimeout)
+	positive(&c.ReadTimeout, wire.ReadTimeout)
+	positive(&c.MaxBatchTime, wire.MaxBatchTime)
+	positive(&c.Heartbeat, wire.Heartbeat)
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,10 +30,17 @@ type httpError struct {
 
 func (e *httpError) Error() string { return e.problem.Detail }
 
-// panicked is a panic of a handler as an error; the stack is for the log alone.
-type panicked struct{ value any }
+// panicked is a panic as an error; both of its parts are for the log alone.
+type panicked struct {
+	value any
+	stack []byte
+}
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// caught is what recover returned as an error. The deferred function that recovers calls it, where the
+// stack is still that of the panic.
+func caught(value any) error { return &panicked{value: value, stack: debug.Stack()} }
 
 // fail is echo's error handler: it gets what echo itself refuses, before a route was found.
 func (s *Server) fail(err error, c echo.Context) {
@@ -86,9 +94,14 @@ func (s *Server) reply(c echo.Context, rt *route, err error) {
 	if out.allow != "" {
 		h["Allow"] = []string{out.allow}
 	}
-	if out.status == http.StatusRequestEntityTooLarge {
+	if out.status == http.StatusRequestEntityTooLarge || c.Get(unreadKey) != nil {
 		h["Connection"] = []string{"close"} // rather than to read the rest of it
 	}
+	// A batch may fail when the time of an answer is over; and what net/http reads of the rest of a body must
+	// end. Best effort: tests have no connection.
+	control := http.NewResponseController(c.Response().Writer)
+	_ = control.SetReadDeadline(time.Now().Add(wire.HeaderTimeout))
+	_ = control.SetWriteDeadline(time.Now().Add(s.config.WriteTimeout))
 	c.Response().WriteHeader(out.status)
 	_, _ = c.Response().Write(out.body)
 }
@@ -103,7 +116,7 @@ func (s *Server) tell(c echo.Context, err error) told {
 	}
 	problem, allow := s.problem(err)
 	if problem.Status >= 500 {
-		problem.Instance = "urn:request:" + requestID(c)
+		problem.Instance = instance(requestID(c))
 	}
 	body, encErr := wire.Encode(problem)
 	if encErr != nil { // text that is not UTF-8, which no message should quote
@@ -128,21 +141,43 @@ func (s *Server) problem(err error) (p wire.Problem, allow string) {
 }
 
 func (s *Server) logFailure(c echo.Context, rt *route, status int, err error) {
-	if c.Request().Context().Err() != nil {
-		return // the client went away
-	}
-	args := []any{"route", rt.name, "method", c.Request().Method, "status", status, "request_id", requestID(c), "error", err.Error()}
-	if _, ok := errors.AsType[*panicked](err); ok {
-		args = append(args, "stack", string(debug.Stack()))
-	}
-	if status == http.StatusServiceUnavailable || status == http.StatusBadGateway {
+	args := append([]any{"route", rt.name, "method", c.Request().Method, "status", status}, failure(requestID(c), err)...)
+	switch {
+	case status == http.StatusInternalServerError: // a defect, whether or not the client still waits
+		s.log.Error("request failed", args...)
+	case c.Request().Context().Err() == nil: // else the client went away
 		s.log.Warn("request not answered", args...)
-		return
 	}
-	s.log.Error("request failed", args...)
 }
 
-const requestIDKey = "request_id"
+// failure is what the log says of an error: the request, the cause, and of a panic where it was.
+func failure(requestID string, err error) []any {
+	args := []any{"request_id", requestID, "error", err.Error()}
+	if p, ok := errors.AsType[*panicked](err); ok {
+		args = append(args, "stack", string(p.stack))
+	}
+	return args
+}
+
+// lineProblem is what a line of a batch says of its error. A failure of ours is logged under the name of
+// the request, which the line tells; the log has no identifier of a record.
+func (s *Server) lineProblem(requestID string, err error) wire.Problem {
+	problem, _ := s.problem(err)
+	if problem.Status == http.StatusInternalServerError {
+		s.log.Error("line of a batch failed", failure(requestID, err)...)
+		problem.Instance = instance(requestID)
+	}
+	return problem
+}
+
+// instance is the name of a request as a problem document gives it.
+func instance(requestID string) string { return "urn:request:" + requestID }
+
+// Keys of an echo.Context.
+const (
+	requestIDKey = "request_id"
+	unreadKey    = "unread" // set: the body was given up in the middle
+)
 
 // takeRequestID keeps the name that a client gave its request and says it back. A name of another form is
 // replaced by one of ours: it would go into the log.

@@ -42,6 +42,11 @@ func (s *Server) events(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	done, err := s.share(r, s.limits.streams)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if s.streams.Add(1) > int64(s.config.MaxStreams) {
 		s.streams.Add(-1)
 		return refuse(registry.Unavailable, "%d streams of events are being served already", s.config.MaxStreams)
@@ -140,12 +145,24 @@ func (s *Server) follow(r *http.Request, w *stream, want eventQuery) error {
 		case want.limit > 0 && sent >= want.limit, !want.follow && len(entries) < page:
 			w.finish()
 			return nil
-		case len(entries) == page:
+		case len(entries) == page && !s.isClosed():
 			continue
+		case !want.follow: // cut off, for a good end says that this was all
+			return refuse(registry.Unavailable, "this node is being stopped")
 		}
 		if done := s.pause(r, w, grown, heartbeat.C, want.sse); done {
 			return nil
 		}
+	}
+}
+
+// isClosed reports whether the streams are to end: also of a reader so far behind that it never has to wait.
+func (s *Server) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
 	}
 }
 

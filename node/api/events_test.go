@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/jws"
 	"github.com/dcann/dcann/registry/wire"
 )
 
@@ -207,6 +209,36 @@ func TestEventStreamsAreBounded(t *testing.T) {
 	f.get(wire.PathEvents).problem(t, registry.Unavailable)
 	w.cancel()
 	eventually(t, "the place of a stream that ended", func() bool { return f.get(wire.EventsPath(nil, 0, false)).StatusCode == 200 })
+}
+
+// TestCloseEndsAReaderFarBehind: who has so much to read that the server never waits is ended too, and who
+// wanted the journal as it is now is not told that this was all.
+func TestCloseEndsAReaderFarBehind(t *testing.T) {
+	t.Parallel()
+	f := newServer(t, setting{})
+	var body []byte
+	for range 2*eventPage + 10 {
+		k := newKey(t)
+		p := &party{f: f, rotation: []jws.PrivateKey{k}}
+		p.record = registry.Record{Kind: registry.Passport, Rotation: []jws.Multikey{k.Public().Multikey()}, Strands: registry.PadStrands(nil)}
+		body = fmt.Appendf(body, "%q\n", p.sign(nil).Bytes())
+	}
+	f.post(wire.PathBatch, wire.TypeNDJSON, body).want(t, http.StatusOK)
+	if n := f.store.NextPosition(); n <= 2*eventPage {
+		t.Fatalf("the journal has %d entries", n)
+	}
+	f.Close()
+	if got := ndjson[wire.Event](t, f.get(wire.PathEvents).want(t, http.StatusOK).body); len(got) != eventPage {
+		t.Errorf("%d events after Close, expected one page", len(got))
+	}
+	res, err := f.client.Get(f.url + wire.EventsPath(nil, 0, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if n, err := io.Copy(io.Discard, res.Body); err == nil {
+		t.Errorf("part of the journal, %d bytes, ends as if it were all", n)
+	}
 }
 
 // TestSlowReader: who stops reading is cut off, however much there is to read, and the batch's goroutines end.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/wire"
 )
 
 // limits are the limits per address of this node (DESIGN 6, rule 7; DESIGN 12). They live in memory only.
@@ -16,10 +17,15 @@ type limits struct {
 	loopbackToo bool
 	requests    *buckets // nil: no limit
 	creations   *buckets // nil: no limit
+
+	streams, batches, resolves *shares
 }
 
 func newLimits(c Config) *limits {
 	l := &limits{proxies: c.TrustedProxies, loopbackToo: c.LimitLoopback}
+	l.streams = newShares("streams of events", wire.MaxStreamsPerAddress)
+	l.batches = newShares("batches of operations", wire.MaxBatchesPerAddress)
+	l.resolves = newShares("batches of identifiers", wire.MaxResolvesPerAddress)
 	if n := c.RequestsPerSecond; n > 0 {
 		l.requests = newBuckets(float64(n), float64(2*n))
 	}

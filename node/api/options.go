@@ -44,7 +44,14 @@ type resolutionError struct {
 	cause        error // for the log
 }
 
-func (e *resolutionError) Error() string { return string(e.code) + ": " + e.detail }
+// Error is for the log: render tells the client the detail alone.
+func (e *resolutionError) Error() string {
+	text := string(e.code) + ": " + e.detail
+	if e.cause != nil {
+		text += e.cause.Error()
+	}
+	return text
+}
 
 func (e *resolutionError) Unwrap() error { return e.cause }
 

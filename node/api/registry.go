@@ -2,7 +2,6 @@ package api
 
 import (
 	_ "embed"
-	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -35,6 +34,7 @@ func (s *Server) registry(c echo.Context) error {
 			ResolveIDs: wire.MaxResolve, ResolveBytes: wire.MaxResolveBytes,
 			BatchOperations: wire.MaxBatch, BatchBytes: wire.MaxBatchBytes, Page: wire.MaxPage,
 			RequestsPerSecond: s.config.RequestsPerSecond, CreationsPerHour: s.config.CreationsPerHour,
+			StreamsAtATime: wire.MaxStreamsPerAddress, BatchesAtATime: wire.MaxBatchesPerAddress, ResolvesAtATime: wire.MaxResolvesPerAddress,
 		},
 	})
 }
@@ -50,11 +50,14 @@ func texts(keys []jws.Multikey) []string {
 // live answers GET /livez: this process serves requests.
 func (s *Server) live(c echo.Context) error { return text(c, "ok\n") }
 
-// ready answers GET /readyz: this node may be sent requests.
+// ready answers GET /readyz: this node may be sent requests. A registry without a policy refuses them all.
 func (s *Server) ready(c echo.Context) error {
+	if s.state.Policy() == nil {
+		return refuse(registry.Unavailable, "not ready: the registry has no policy in force yet")
+	}
 	if err := s.cluster.Ready(); err != nil {
 		if registry.KindOf(err) == registry.Internal {
-			err = fmt.Errorf("%w", refuse(registry.Unavailable, "not ready: %v", err))
+			err = refuse(registry.Unavailable, "not ready: %v", err)
 		}
 		return err
 	}

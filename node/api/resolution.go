@@ -37,10 +37,7 @@ func (s *Server) identifier(c echo.Context) error {
 		return refused(wire.InvalidDID, err.Error())
 	}
 	if r.URL.RawQuery == "" {
-		if as, ok := quickAccept(r.Header["Accept"]); ok {
-			if err := s.cluster.Bounded(); err != nil {
-				return err
-			}
+		if as, ok := quickAccept(r.Header["Accept"]); ok && s.cluster.Bounded() == nil { // else resolve refuses
 			index := s.indexValue()
 			if a, ok := s.cached(registry.ID(target), as); ok {
 				s.metrics.hits.Inc()

@@ -217,11 +217,15 @@ func TestDeactivatedIsGone(t *testing.T) {
 // TestErasedIsGone: of an erased record no version is left, by whatever name it is asked for.
 func TestErasedIsGone(t *testing.T) {
 	t.Parallel()
-	f := newServer(t, setting{})
+	f := newServer(t, setting{policy: func(p *registry.Policy) { p.RecoveryWindow = 1 }})
 	holder, _ := f.passport()
 	first := holder.head
 	holder.deactivate()
-	holder.send(holder.sign(func(c *registry.Content) { c.Act = registry.Erase }))
+	erase := holder.sign(func(c *registry.Content) { c.Act = registry.Erase })
+	eventually(t, "the end of the time in which the deactivation can be undone", func() bool {
+		return f.post(wire.PathOperations, wire.TypeOperation, erase.Bytes()).StatusCode < 300
+	})
+	holder.head = erase.Name
 	later := time.Now().Add(time.Hour).UTC().Format(wire.SecondsLayout)
 	for _, q := range []string{"", "?versionId=" + string(first), "?versionId=" + string(holder.head), "?versionTime=" + later} {
 		for _, accept := range []string{"", wire.TypeDID} {

@@ -42,6 +42,11 @@ func (s *Server) resolveBatch(c echo.Context) error {
 	if err := expectType(r, wire.TypeJSON); err != nil {
 		return err
 	}
+	done, err := s.share(r, s.limits.resolves) // before the body, which may come slowly
+	if err != nil {
+		return err
+	}
+	defer done()
 	body, err := readBody(c, wire.MaxResolveBytes)
 	if err != nil {
 		return err
@@ -58,7 +63,7 @@ func (s *Server) resolveBatch(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.limits.charge(r, len(ids)/100)
+	s.limits.charge(r, len(ids)/wire.ResolveCost)
 	s.metrics.ids.Add(float64(len(ids)))
 
 	w := newStream(c, s.config.WriteTimeout)
@@ -66,7 +71,7 @@ func (s *Server) resolveBatch(c echo.Context) error {
 	w.header()["Content-Type"] = valueNDJSON
 	w.header()["Cache-Control"] = valueNoStore
 	w.header()["Dcann-Index"] = index
-	return s.resolveAll(ids, w)
+	return s.resolveAll(ids, w, requestID(c))
 }
 
 // parseIdentifiers reads a JSON array of strings, at most wire.MaxResolve. What an identifier is made of
@@ -133,8 +138,8 @@ func space(s string, i int) int {
 }
 
 // resolveAll renders the lines of all ids and writes them in order. It returns when all goroutines it
-// started have ended. An error is that of the connection: there is nobody to tell.
-func (s *Server) resolveAll(ids []string, w *stream) error {
+// started have ended. An error is that of the connection: there is nobody to tell. request is for the log.
+func (s *Server) resolveAll(ids []string, w *stream, request string) error {
 	width := min(batchWidth, (len(ids)+chunkSize-1)/chunkSize)
 	work, order := make(chan *chunk), make(chan *chunk, width+chunkAhead)
 	stop := make(chan struct{})
@@ -162,7 +167,7 @@ func (s *Server) resolveAll(ids []string, w *stream) error {
 		running.Go(func() {
 			for part := range work {
 				s.workers <- struct{}{} // the batches together leave something for others
-				s.renderChunk(part)
+				s.renderChunk(part, request)
 				<-s.workers
 				close(part.done)
 			}
@@ -193,17 +198,23 @@ func writeInOrder(order <-chan *chunk, w *stream) error {
 	return nil
 }
 
-func (s *Server) renderChunk(part *chunk) {
+func (s *Server) renderChunk(part *chunk, request string) {
 	part.out = chunkBuffers.Get().(*[]byte)
 	now := registry.MillisOf(time.Now())
 	for _, id := range part.ids {
-		*part.out = s.appendResolved(*part.out, id, now)
+		*part.out = s.appendResolved(*part.out, id, now, request)
 	}
 }
 
-// appendResolved writes one line (wire.ResolveLine).
-func (s *Server) appendResolved(dst []byte, did string, now registry.Millis) []byte {
+// appendResolved writes one line (wire.ResolveLine). A panic is that line's failure: in this goroutine it
+// would otherwise end the process.
+func (s *Server) appendResolved(dst []byte, did string, now registry.Millis, request string) (out []byte) {
 	start := len(dst)
+	defer func() {
+		if p := recover(); p != nil {
+			out = s.appendRefused(dst[:start], did, request, caught(p))
+		}
+	}()
 	dst = append(dst, `{"id":`...)
 	dst = appendString(dst, did)
 	dst = append(dst, `,"status":200,"record":`...)
@@ -213,11 +224,11 @@ func (s *Server) appendResolved(dst []byte, did string, now registry.Millis) []b
 	}
 	id, err := registry.ParseID(did)
 	if err != nil {
-		return s.appendRefused(dst[:start], did, err)
+		return s.appendRefused(dst[:start], did, request, err)
 	}
 	v, err := s.view(id)
 	if err != nil {
-		return s.appendRefused(dst[:start], did, err)
+		return s.appendRefused(dst[:start], did, request, err)
 	}
 	from := len(dst)
 	dst = appendRecord(dst, v, now)
@@ -227,13 +238,9 @@ func (s *Server) appendResolved(dst []byte, did string, now registry.Millis) []b
 	return append(dst, '}', '\n')
 }
 
-// appendRefused is the line of an identifier that has no record here. A failure of ours is logged; an
-// identifier is not.
-func (s *Server) appendRefused(dst []byte, did string, err error) []byte {
-	problem := wire.ProblemOf(err)
-	if problem.Status == http.StatusInternalServerError {
-		s.log.Error("identifier of a batch not resolved", "error", err.Error())
-	}
+// appendRefused is the line of an identifier that has no record here.
+func (s *Server) appendRefused(dst []byte, did, request string, err error) []byte {
+	problem := s.lineProblem(request, err)
 	if len(did) > maxEcho {
 		did = did[:maxEcho]
 	}

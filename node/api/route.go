@@ -65,7 +65,7 @@ func (s *Server) guarded(c echo.Context, rt *route) (err error) {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			err = &panicked{value: p}
+			err = caught(p)
 		}
 	}()
 	if !rt.unlimited {

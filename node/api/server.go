@@ -6,15 +6,12 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/dcann/dcann/registry/state"
 	"github.com/dcann/dcann/registry/wire"
 )
-
-const heartbeat = wire.Heartbeat
 
 // Server answers the HTTP requests of one node. It is safe for concurrent use.
 type Server struct {
@@ -74,10 +71,10 @@ func (s *Server) HTTPServer() *http.Server {
 	return &http.Server{
 		Handler:           s.echo,
 		MaxHeaderBytes:    wire.MaxHeaderBytes,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: wire.HeaderTimeout,
 		ReadTimeout:       s.config.ReadTimeout,
-		WriteTimeout:      2*wire.MaxWait + s.config.WriteTimeout,
-		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      wire.AnswerTimeout,
+		IdleTimeout:       wire.IdleTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }

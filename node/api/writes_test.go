@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -149,6 +150,7 @@ type faulty struct {
 	Cluster
 	bounded, read, wait, ready error
 	submit                     func() (state.Result, error)
+	delay                      time.Duration // of SubmitOperation, as long as its context lasts
 }
 
 func (c *faulty) Bounded() error { return c.bounded }
@@ -160,6 +162,13 @@ func (c *faulty) Ready() error                            { return c.ready }
 func (c *faulty) SubmitOperation(ctx context.Context, op *registry.Operation) (state.Result, error) {
 	if c.submit != nil {
 		return c.submit()
+	}
+	if c.delay > 0 {
+		select {
+		case <-ctx.Done():
+			return state.Result{}, ctx.Err()
+		case <-time.After(c.delay):
+		}
 	}
 	return c.Cluster.SubmitOperation(ctx, op)
 }
@@ -232,6 +241,58 @@ func TestInternalErrorsTellNothing(t *testing.T) {
 	f.post(wire.PathOperations, wire.TypeOperation, p.sign(nil).Bytes()).problem(t, registry.Unavailable)
 	if a := f.post(wire.PathOperations, wire.TypeOperation, p.sign(nil).Bytes(), "X-Request-Id", "a b"); a.Header.Get("X-Request-Id") == "a b" || a.Header.Get("X-Request-Id") == "" {
 		t.Errorf("a name of another form: %v", a.Header)
+	}
+}
+
+// TestPanicInABatch: a defect that one line meets is that line's failure. In a goroutine of its own it would
+// end the process.
+func TestPanicInABatch(t *testing.T) {
+	t.Parallel()
+	cl := &faulty{}
+	f := newServer(t, setting{raft: func(c Cluster) Cluster { cl.Cluster = c; return cl }})
+	p, _ := f.passport()
+	check := func(what string, status int, problem *wire.Problem, name string) {
+		t.Helper()
+		if status != http.StatusInternalServerError || problem == nil || problem.Detail != "" || problem.Instance != "urn:request:"+name {
+			t.Errorf("%s: status %d, problem %+v", what, status, problem)
+		}
+		if log := f.log.String(); !strings.Contains(log, "panic: ") || !strings.Contains(log, name) || !strings.Contains(log, "goroutine") {
+			t.Errorf("%s: log %q", what, log)
+		}
+	}
+	cl.submit = func() (state.Result, error) { panic("secret of raft") }
+	a := f.post(wire.PathBatch, wire.TypeNDJSON, fmt.Appendf(nil, "%q\n%q\n", p.sign(nil).Bytes(), "hello"), "X-Request-Id", "writes").want(t, http.StatusOK)
+	lines := ndjson[wire.BatchLine](t, a.body)
+	if len(lines) != 2 || lines[1].Status != http.StatusBadRequest {
+		t.Fatalf("lines: %s", a.body)
+	}
+	check("a batch of operations", lines[0].Status, lines[0].Problem, "writes")
+
+	f.Server.state = nil // whatever is looked up now panics
+	a = f.post(wire.PathResolve, wire.TypeJSON, fmt.Appendf(nil, "[%q,%q]", p.id, "hello"), "X-Request-Id", "reads").want(t, http.StatusOK)
+	found := ndjson[wire.ResolveLine](t, a.body)
+	if len(found) != 2 || found[1].Status != http.StatusBadRequest || found[0].ID != string(p.id) {
+		t.Fatalf("lines: %s", a.body)
+	}
+	check("a batch of identifiers", found[0].Status, found[0].Problem, "reads")
+}
+
+// TestResolutionFailureIsLogged: what DID Resolution says of a defect of ours is a code; the log has the cause.
+func TestResolutionFailureIsLogged(t *testing.T) {
+	t.Parallel()
+	cl := &faulty{}
+	f := newServer(t, setting{raft: func(c Cluster) Cluster { cl.Cluster = c; return cl }})
+	p, _ := f.passport()
+	cl.bounded = errors.New("secret of raft")
+	for name, q := range map[string]string{"first": "", "second": "?versionId=" + string(p.head)} {
+		a := f.get(wire.PathIdentifiers+string(p.id)+q, "X-Request-Id", name)
+		failed(t, a, wire.InternalError)
+		if strings.Contains(string(a.body), "secret") {
+			t.Errorf("the client is told: %s", a.body)
+		}
+		if log := f.log.String(); !strings.Contains(log, "secret of raft") || !strings.Contains(log, name) {
+			t.Errorf("log: %q", log)
+		}
 	}
 }
 
