@@ -36,6 +36,7 @@ type Node struct {
 	metrics *prometheus.Registry
 
 	public, admin net.Listener // admin is nil when it is off
+	handlers      handlers     // of both
 	ready         chan struct{}
 	closeOnce     sync.Once
 	closeErr      error
@@ -193,10 +194,12 @@ func (n *Node) Run(parent context.Context) error {
 		})
 	}
 	public := n.api.HTTPServer()
+	public.Handler = n.handlers.track(public.Handler)
 	servers := []*http.Server{public}
 	start("http listener", func() error { return serve(public, n.public) })
 	if n.admin != nil {
 		operator := n.adminServer()
+		operator.Handler = n.handlers.track(operator.Handler)
 		servers = append(servers, operator)
 		start("admin listener", func() error { return serve(operator, n.admin) })
 	}
@@ -238,7 +241,8 @@ func serve(s *http.Server, l net.Listener) error {
 	return nil
 }
 
-// drain waits for the requests under way, and cuts off what takes longer than the grace.
+// drain waits for the requests under way, and cuts off what takes longer than the grace. When it returns no
+// handler runs: what they use may be closed.
 func (n *Node) drain(servers []*http.Server) {
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.ShutdownGrace)
 	defer cancel()
@@ -248,6 +252,7 @@ func (n *Node) drain(servers []*http.Server) {
 			_ = s.Close()
 		}
 	}
+	n.handlers.end()
 }
 
 // Country is the registry's, once Ready.
