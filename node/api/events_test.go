@@ -107,7 +107,7 @@ func TestEvents(t *testing.T) {
 		org     bool
 	}{
 		{wire.EventCreate, provider.id.Subject(), true}, {wire.EventPending, provider.id.Subject(), true}, {wire.EventActive, provider.id.Subject(), true},
-		{wire.EventCreate, holder.id.Subject(), false}, {wire.EventAccepted, d.Subject(), false}, {wire.EventUpdate, holder.id.Subject(), false},
+		{wire.EventCreate, holder.id.Subject(), false}, {wire.EventAccepted, d.Subject(holder.id), false}, {wire.EventUpdate, holder.id.Subject(), false},
 	}
 	if len(all) < len(want) {
 		t.Fatalf("%d events: %+v", len(all), all)
