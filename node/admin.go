@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +21,7 @@ import (
 //
 //	POST /scrub          erased data leaves the files now, instead of within Config.ScrubEvery
 //	POST /policy         introduces the next policy, signed by an accreditation key of the one in force
+//	POST /level          raises the level of commands (DESIGN 8), once every node runs a release that knows it
 //	GET  /metrics        as on the public listener
 //	GET  /debug/pprof/   profiles (net/http/pprof)
 func (n *Node) adminServer() *http.Server {
@@ -32,6 +35,18 @@ func (n *Node) adminServer() *http.Server {
 		_, err = n.cluster.SubmitPolicy(r.Context(), raw)
 		return err
 	}))
+	mux.HandleFunc("POST /level", n.adminCall(func(r *http.Request) error {
+		text, err := io.ReadAll(io.LimitReader(r.Body, maxLevel))
+		if err != nil {
+			return invalid("level: %v", err)
+		}
+		level, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+		if err != nil {
+			return invalid("level: %v: expected a number", err)
+		}
+		_, err = n.cluster.SubmitLevel(r.Context(), uint32(level))
+		return err
+	}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -43,6 +58,9 @@ func (n *Node) adminServer() *http.Server {
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 }
+
+// maxLevel is how many bytes the text of a level may have.
+const maxLevel = 16
 
 // adminCall answers 204, or the problem.
 func (n *Node) adminCall(do func(*http.Request) error) http.HandlerFunc {

@@ -5,5 +5,6 @@
 // process a directory), policy.go (the first policy, and that a restart agrees with it), listen.go and
 // certificate.go (sockets and TLS), disk.go (free space), admin.go (the operator's calls).
 //
-// Below this package nothing logs; errors are returned up to here.
+// Errors are returned up to here. Below this package only two log, by the logger that they are given: api what
+// a caller is not told of a failure, and cluster what Raft has to say.
 package node
