@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -91,7 +93,19 @@ func (w *world) fill(n, step int, seed byte) (ids []registry.ID) {
 	return ids
 }
 
-// rows is how many passports the benchmarks of a large state have.
+// processor reports the processor time of the whole process per operation, which other processes do not
+// change; what Pebble does in the background is in it.
+func processor(b *testing.B) func() {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op") }
+}
+
+// benchRows is how many passports the benchmarks of a large state have.
 func benchRows(b *testing.B, def int) int {
 	if n, err := strconv.Atoi(os.Getenv("DCANN_BENCH_PASSPORTS")); err == nil {
 		return n
@@ -121,6 +135,7 @@ func BenchmarkApplyCreates(b *testing.B) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
+	defer processor(b)()
 	for chunk := range slices.Chunk(entries, 4) {
 		_, err := s.ApplyBatch(chunk)
 		must(b, err)
@@ -164,6 +179,7 @@ func BenchmarkRecord(b *testing.B) {
 	}{{"hot", 1000}, {"random", len(ids)}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
+			defer processor(b)()
 			rng := rand.New(rand.NewPCG(1, 2))
 			for b.Loop() {
 				if _, err := s.Record(ids[rng.IntN(c.of)]); err != nil {
@@ -174,6 +190,7 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	b.Run("current", func(b *testing.B) {
 		b.ReportAllocs()
+		defer processor(b)()
 		v, err := s.Record(ids[0])
 		must(b, err)
 		for b.Loop() {
@@ -189,6 +206,7 @@ func BenchmarkCheckCreate(b *testing.B) {
 	p := newPerson(b)
 	op := w.op(p, registry.Create, 0, "", p.record())
 	b.ReportAllocs()
+	defer processor(b)()
 	for b.Loop() {
 		_, _, err := w.s.CheckOperation(op, w.now)
 		must(b, err)
