@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
@@ -147,6 +149,35 @@ func TestOpenAPILimits(t *testing.T) {
 	for _, path := range []string{wire.PathStatuses, wire.PathAcceptances} {
 		if n := body(path, wire.TypeStatement).MaxLength; n == nil || *n != wire.MaxStatement {
 			t.Errorf("bytes of a statement: %v", n)
+		}
+	}
+	// What has no place in a schema is said in words. The words are written from the constants here.
+	minutes := func(d time.Duration) string { return fmt.Sprintf("%d min", int(d.Minutes())) }
+	seconds := func(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds())) }
+	for _, c := range []struct {
+		text  string
+		words []string
+	}{
+		{doc.Info.Description, []string{
+			fmt.Sprintf("more than %d KiB", wire.MaxHeaderBytes>>10), "more than " + seconds(wire.HeaderTimeout) + " for the headers",
+			seconds(wire.ReadTimeout) + " for its body", minutes(wire.IdleTimeout) + " from one request",
+			seconds(wire.WriteTimeout) + " to take in the next 64 KiB", "within " + seconds(wire.AnswerTimeout), "at most " + seconds(wire.MaxWait),
+			fmt.Sprintf("one more request for every %d", wire.ResolveCost),
+			fmt.Sprintf("%d streams of events, %d batches of operations and %d batches of identifiers",
+				wire.MaxStreamsPerAddress, wire.MaxBatchesPerAddress, wire.MaxResolvesPerAddress),
+			fmt.Sprintf("serves %d streams and takes in %d batches", wire.MaxStreams, wire.MaxBatches),
+		}},
+		{doc.Paths.Value(wire.PathBatch).Post.Description, []string{
+			"has " + seconds(wire.ReadTimeout) + " to come, all of it " + minutes(wire.MaxBatchTime)}},
+		{doc.Paths.Value(wire.PathEvents).Get.Description, []string{"at most " + seconds(wire.Heartbeat)}},
+		{doc.Components.Parameters["consistency"].Value.Description, []string{"at most " + seconds(wire.MaxStaleness) + " ago"}},
+		{doc.Components.Parameters["minIndex"].Value.Description, []string{"at most " + seconds(wire.MaxWait)}},
+	} {
+		text := strings.Join(strings.Fields(c.text), " ")
+		for _, words := range c.words {
+			if !strings.Contains(text, words) {
+				t.Errorf("openapi.yaml does not say %q in %q", words, text)
+			}
 		}
 	}
 	limit := doc.Components.Parameters["limit"].Value.Schema.Value

@@ -129,13 +129,13 @@ func TestBatchOutlastsItsBody(t *testing.T) {
 	t.Parallel()
 	cl := &faulty{}
 	f := newServer(t, setting{
-		api:    func(c *Config) { c.ReadTimeout = 200 * time.Millisecond },
+		api:    func(c *Config) { c.ReadTimeout = time.Second },
 		raft:   func(c Cluster) Cluster { cl.Cluster = c; return cl },
-		server: func(s *http.Server) { s.WriteTimeout = 200 * time.Millisecond },
+		server: func(s *http.Server) { s.WriteTimeout = time.Second },
 	})
 	p, _ := f.passport()
 	line := append(append([]byte{'"'}, p.sign(nil).Bytes()...), "\"\n"...)
-	cl.delay = 800 * time.Millisecond
+	cl.delay = 2 * time.Second
 	if got := ndjson[wire.BatchLine](t, f.post(wire.PathBatch, wire.TypeNDJSON, line).want(t, http.StatusOK).body); got[0].Status != http.StatusCreated {
 		t.Errorf("a slow operation: %+v", got[0].Problem)
 	}
