@@ -251,6 +251,9 @@ func (a *applier) commit() error {
 	for _, r := range a.w.touched {
 		a.versions.bump(slotOf(r))
 	}
+	if policies { // before too: who waited for this index must not find an answer of the old policy current
+		a.versions.bump(everything)
+	}
 	if a.w.dueChanged() {
 		due, err := firstDue(a.db)
 		if err != nil {
