@@ -3,6 +3,7 @@ package node
 import (
 	"crypto/tls"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type certificate struct {
 type fileStamp struct {
 	modified time.Time
 	size     int64
+	mode     fs.FileMode
 }
 
 func stampOf(path string) (fileStamp, error) {
@@ -31,13 +33,14 @@ func stampOf(path string) (fileStamp, error) {
 	if err != nil {
 		return fileStamp{}, err
 	}
-	return fileStamp{info.ModTime(), info.Size()}, nil
+	return fileStamp{info.ModTime(), info.Size(), info.Mode().Perm()}, nil
 }
 
+// openCertificate loads the pair for the first time. The error's kind is Invalid.
 func openCertificate(certFile, keyFile string) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile}
 	if _, err := c.reload(); err != nil {
-		return nil, err
+		return nil, invalid("%v", err)
 	}
 	return c, nil
 }
@@ -54,6 +57,9 @@ func (c *certificate) reload() (changed bool, err error) {
 		return false, nil
 	}
 	c.seen = stamps
+	if stamps[1].mode&0o007 != 0 {
+		return false, fmt.Errorf("TLS key %s has mode %04o: everybody can read it; expected 0600 or 0640 (chmod 600 %s)", c.keyFile, stamps[1].mode, c.keyFile)
+	}
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return false, fmt.Errorf("TLS certificate %s with key %s: %w", c.certFile, c.keyFile, err)

@@ -26,7 +26,8 @@ type Config struct {
 	HTTP string
 
 	// TLSCert and TLSKey are PEM files; with them the public listener speaks HTTPS only. Changed files are
-	// taken up within 10 s without a restart; a pair that does not fit is logged and the old one stays.
+	// taken up within 10 s without a restart; a pair that does not fit is logged and the old one stays. A key
+	// that others than its owner and group can read is refused.
 	TLSCert string
 	TLSKey  string
 
@@ -120,8 +121,10 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		return invalid("data: expected the directory to keep the registry in")
 	}
-	if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
+	if _, port, err := net.SplitHostPort(c.HTTP); err != nil {
 		return invalid("http %q: expected host:port", c.HTTP)
+	} else if _, err := net.LookupPort("tcp", port); err != nil {
+		return invalid("http %q: expected a port of 0 to 65535, or the name of one", c.HTTP)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return invalid("tls-cert is %q and tls-key is %q: expected both or neither", c.TLSCert, c.TLSKey)
@@ -134,8 +137,13 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if c.ScrubEvery < 0 || c.ShutdownGrace < 0 || c.CacheBytes < 0 {
-		return invalid("scrub-every is %v, shutdown-grace is %v, cache is %d: expected none to be negative", c.ScrubEvery, c.ShutdownGrace, c.CacheBytes)
+	switch {
+	case c.ScrubEvery < 0:
+		return invalid("scrub-every is %v: expected not to be negative", c.ScrubEvery)
+	case c.ShutdownGrace < 0:
+		return invalid("shutdown-grace is %v: expected not to be negative", c.ShutdownGrace)
+	case c.CacheBytes < 0:
+		return invalid("cache-bytes is %d: expected not to be negative", c.CacheBytes)
 	}
 	return c.validateDev()
 }

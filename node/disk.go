@@ -19,7 +19,7 @@ func checkSpace(dir string, min uint64) error {
 		return err
 	}
 	if free := st.Bavail * uint64(st.Bsize); free < min {
-		return fail(registry.Unavailable, "the disk of %s has %d KiB free: a start needs %d KiB; nothing was touched, make space and start again", dir, free>>10, min>>10)
+		return fail(registry.Unavailable, "the disk of %s has %d bytes free: a start needs %d; nothing was touched, make space and start again", dir, free, min)
 	}
 	return nil
 }

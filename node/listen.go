@@ -20,7 +20,7 @@ func listenHTTP(address string, cert *certificate) (net.Listener, error) {
 		return nil, fmt.Errorf("http %s is %w", address, ErrAddressInUse)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("http listener: %w", err)
+		return nil, invalid("http %s: %v", address, err)
 	}
 	if cert != nil {
 		l = tls.NewListener(l, cert.config())
@@ -38,7 +38,7 @@ func listenAdmin(address string) (net.Listener, error) {
 	if !ok {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			return nil, fmt.Errorf("admin listener: %w", err)
+			return nil, invalid("admin %s: %v", address, err)
 		}
 		return l, nil
 	}
