@@ -86,8 +86,13 @@ func (a *app) explain(err error) {
 	default:
 		kind = "error"
 	}
+	var typed *registry.Error
 	if a.output != "json" {
-		fmt.Fprintf(a.stderr, "dcann: %s: %v\n", kind, err)
+		text := err.Error()
+		if errors.As(err, &typed) { // a registry's own words, which are one line
+			text = strings.ReplaceAll(text, typed.Detail, visible(typed.Detail))
+		}
+		fmt.Fprintf(a.stderr, "dcann: %s: %s\n", visible(string(kind)), visibleLines(text))
 		return
 	}
 	problem := struct {
@@ -95,7 +100,6 @@ func (a *app) explain(err error) {
 		Detail string        `json:"detail"`
 		Head   registry.OpID `json:"head,omitempty"`
 	}{Kind: kind, Detail: err.Error()}
-	var typed *registry.Error
 	if errors.As(err, &typed) {
 		problem.Head = typed.Head
 	}
@@ -103,7 +107,7 @@ func (a *app) explain(err error) {
 }
 
 // say tells the person at the terminal what is going on, on stderr.
-func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }
+func (a *app) say(format string, args ...any) { _ = printLine(a.stderr, format, args...) }
 
 // show writes a result to stdout: v as JSON with -o json, what text writes otherwise.
 func (a *app) show(v any, text func(w io.Writer)) error {
@@ -123,9 +127,17 @@ func writeJSON(w io.Writer, v any) error {
 	return err
 }
 
+// variablePrefix begins the names of the variables in the environment that are ours.
+const variablePrefix = "DCANN_"
+
+// variable is the name of a flag in the environment.
+func variable(flag string) string {
+	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
 // fromEnv gives a flag that was not given on the command line the value of DCANN_<NAME>, if set.
 func (a *app) fromEnv(f *pflag.Flag) error {
-	name := "DCANN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+	name := variable(f.Name)
 	value, ok := a.env[name]
 	if f.Changed || !ok {
 		return nil
@@ -142,15 +154,18 @@ func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("%s has no command %q: see %s --help", c.CommandPath(), args[0], c.CommandPath())
-			}
-			return c.Help()
-		},
+		RunE: onlyHolds,
 	}
 	c.AddCommand(commands...)
 	return c
+}
+
+// onlyHolds is what a group runs.
+func onlyHolds(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s has no command %q: see %s --help", c.CommandPath(), args[0], c.CommandPath())
+	}
+	return c.Help()
 }
 
 // exactly is cobra.ExactArgs with a message that says what is expected.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,7 +18,7 @@ const maxConfigFile = 1 << 20
 
 // configure gives flags that were not given on the command line their values from the environment, and
 // what is then still missing from the YAML file of --config or DCANN_CONFIG. A name that no flag has is
-// refused, in the file and, among those that begin with DCANN_, not: others may use that prefix.
+// refused in the file; of the environment it is only said, since others may use the prefix DCANN_ too.
 func (a *app) configure(flags *pflag.FlagSet) error {
 	var err error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -27,6 +29,7 @@ func (a *app) configure(flags *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
+	a.warnOfUnknown(flags)
 	path := flags.Lookup("config").Value.String()
 	if path == "" {
 		return nil
@@ -81,4 +84,43 @@ func readConfigFile(path string) (map[string]string, error) {
 		}
 	}
 	return values, nil
+}
+
+// warnOfUnknown says which variables beginning with DCANN_ set nothing, and what may have been meant.
+func (a *app) warnOfUnknown(flags *pflag.FlagSet) {
+	var known []string
+	flags.VisitAll(func(f *pflag.Flag) { known = append(known, variable(f.Name)) })
+	known = append(known, variable("registry"), variable("output"), variable("timeout"), variable("retry"))
+	for _, name := range slices.Sorted(maps.Keys(a.env)) {
+		if !strings.HasPrefix(name, variablePrefix) || slices.Contains(known, name) {
+			continue
+		}
+		hint := ""
+		nearest := slices.MinFunc(known, func(x, y string) int { return distance(name, x) - distance(name, y) })
+		if distance(name, nearest) <= 3 {
+			hint = ": did you mean " + nearest + "?"
+		}
+		a.say("dcann: %s in the environment sets nothing%s", name, hint)
+	}
+}
+
+// distance is how many letters must be put in, taken out or replaced to make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		above := row[0] // and left
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := above
+			if a[i] != b[j] {
+				replaced++
+			}
+			above = row[j+1]
+			row[j+1] = min(replaced, above+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }

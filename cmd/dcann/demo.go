@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -39,18 +40,20 @@ this machine; without --data nothing stays.`,
 	c.Flags().StringVar(&config.Data, "data", "", "directory to keep the registry and the keys in (default: a temporary one)")
 	c.Flags().StringVar(&config.HTTP, "http", "", "address to listen on (default "+demoHTTP+", or a free port)")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		syscall.Umask(onlyOurs)
+		temporary := config.Data == ""
 		if config.Data == "" {
 			if config.Data, err = os.MkdirTemp("", "dcann-demo-"); err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, os.RemoveAll(config.Data)) }()
 		}
-		return a.demo(c.Context(), config, once)
+		return a.demo(c.Context(), config, once, temporary)
 	}
 	return c
 }
 
-func (a *app) demo(ctx context.Context, config node.Config, once bool) (err error) {
+func (a *app) demo(ctx context.Context, config node.Config, once, temporary bool) (err error) {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	n, err := openDemo(ctx, config, log)
 	if err != nil {
@@ -66,7 +69,7 @@ func (a *app) demo(ctx context.Context, config node.Config, once bool) (err erro
 	case err := <-ended:
 		return configError(err)
 	}
-	err = a.tellStory(ctx, n, config.Data, once)
+	err = a.tellStory(ctx, n, config.Data, once, temporary)
 	if err == nil && !once {
 		select {
 		case <-ctx.Done():
@@ -92,7 +95,7 @@ func openDemo(ctx context.Context, config node.Config, log *slog.Logger) (*node.
 	return n, err
 }
 
-func (a *app) tellStory(ctx context.Context, n *node.Node, data string, once bool) error {
+func (a *app) tellStory(ctx context.Context, n *node.Node, data string, once, temporary bool) error {
 	s, err := newStory(a.stdout, n.URL(), data, a.now)
 	if err != nil {
 		return err
@@ -105,7 +108,11 @@ func (a *app) tellStory(ctx context.Context, n *node.Node, data string, once boo
 		return fmt.Errorf("step %d, %s: %w", s.number, s.title, err)
 	}
 	if once {
-		fmt.Fprint(a.stdout, "\nThat is the whole story, and every step was verified.\n")
+		fmt.Fprint(a.stdout, "\nThat is the whole story, and every step was verified. The registry has ended")
+		if temporary {
+			fmt.Fprint(a.stdout, ", and its\nkeys are gone: dcann demo keeps it running, dcann demo --data DIR keeps the keys")
+		}
+		fmt.Fprint(a.stdout, ".\n")
 		return nil
 	}
 	s.farewell()

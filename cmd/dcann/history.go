@@ -20,15 +20,14 @@ type historyLine struct {
 	Undo   registry.OpID `json:"undo,omitzero"`
 }
 
-func newHistoryCommand(a *app) *cobra.Command {
+func newHistoryCommand(a *app, of string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "history DID",
 		Short: "list and verify all operations of a record",
 		Long: `Lists every operation of a record, oldest first, undone ones too. Each signature and the
 whole chain, from the create whose hash is the identifier, are verified on this machine.`,
-		Example: `  dcann passport history did:dcann:xz:b…
-  dcann org history -o json did:dcann:xz:b…`,
-		Args: exactly("DID"),
+		Example: fmt.Sprintf("  dcann %s history did:dcann:xz:b…\n  dcann %s history -o json did:dcann:xz:b…", of, of),
+		Args:    exactly("DID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := a.look(c.Context(), args[0])
 			if err != nil {
@@ -45,7 +44,7 @@ whole chain, from the create whose hash is the identifier, are verified on this 
 					if l.Undone {
 						note = "  (undone)"
 					}
-					fmt.Fprintf(w, "%3d  %s  %-10s  %s  by %s%s\n", l.Seq, l.Time, l.Act, l.Op, l.Signer, note)
+					_ = printLine(w, "%3d  %s  %-10s  %s  by %s%s", l.Seq, l.Time, l.Act, l.Op, l.Signer, note)
 				}
 			})
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -73,5 +72,5 @@ func newKeyShowCommand(a *app) *cobra.Command {
 func (a *app) showKey(key jws.PrivateKey, file string) error {
 	public := key.Public()
 	v := keyView{Key: public.Multikey(), Algorithm: public.Algorithm(), File: file}
-	return a.show(v, func(w io.Writer) { fmt.Fprintln(w, v.Key) })
+	return a.show(v, func(w io.Writer) { _ = printLine(w, "%s", v.Key) })
 }

@@ -21,7 +21,7 @@ it is who it claims to be (dcann org status).`,
 			Use: "deactivate --key FILE DID", Short: "end an organisation's record",
 			Example: `  dcann org deactivate --key vault.pem did:dcann:xz:b…`,
 		}, registry.Deactivate),
-		newHistoryCommand(a))
+		newHistoryCommand(a, "org"))
 }
 
 const (
@@ -62,6 +62,9 @@ func (o *orgFlags) apply(r *registry.Record, f *pflag.FlagSet) error {
 	if f.Changed("role") {
 		r.Roles = nil
 		for _, role := range o.roles {
+			if !slices.Contains(roles, role) {
+				return usagef("--role %q: expected %s", role, strings.Join(roles, ", "))
+			}
 			r.Roles = append(r.Roles, registry.Role(role))
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,12 +40,15 @@ gave to the old one do not pass to the new.`,
 	f.StringVar(&o.reason, "reason", "", "why, for everybody to read")
 	f.Uint64Var(&o.epoch, "epoch", 0, "of the legal identity (default: as it is, 1 at first)")
 	required(c, "accreditation-key", "status")
-	choices(c, "status", "active", "suspended", "revoked")
+	choices(c, "status", statuses...)
 	return c
 }
 
 // postStatus signs and submits a status of the organisation that arg names, at its head.
 func (a *app) postStatus(ctx context.Context, arg string, o orgStatus) error {
+	if !slices.Contains(statuses, o.status) {
+		return usagef("--status %q: expected %s", o.status, strings.Join(statuses, ", "))
+	}
 	s, err := a.lookToSign(ctx, arg, o.keyFile)
 	if err != nil {
 		return err
@@ -101,6 +106,12 @@ func newOrgShowCommand(a *app) *cobra.Command {
 	}
 }
 
+// What flags name; pending is what nobody says, but what is so until somebody does.
+var (
+	roles    = []string{string(registry.RoleProvider), string(registry.RoleRecipient), string(registry.RoleAttestor)}
+	statuses = []string{string(registry.OrgActive), string(registry.OrgSuspended), string(registry.OrgRevoked)}
+)
+
 func newOrgListCommand(a *app) *cobra.Command {
 	var q wire.OrganisationQuery
 	var role, status string
@@ -123,10 +134,18 @@ at its end says how to go on.`,
 	f.StringVar(&q.After, "after", "", "where the page before ended")
 	f.IntVar(&q.Limit, "limit", 0, fmt.Sprintf("entries of a page, at most %d (default %d)", wire.MaxPage, wire.DefaultPage))
 	f.BoolVar(&all, "all", false, "all pages")
-	choices(c, "role", "provider", "recipient", "attestor")
+	choices(c, "role", roles...)
 	choices(c, "status", "pending", "active", "suspended", "revoked")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		q.Role, q.Status = registry.Role(role), registry.OrgStatus(status)
+		switch {
+		case f.Changed("limit") && (q.Limit < 1 || q.Limit > wire.MaxPage):
+			return usagef("--limit %d: expected 1 to %d", q.Limit, wire.MaxPage)
+		case role != "" && !slices.Contains(roles, role):
+			return usagef("--role %q: expected %s", role, strings.Join(roles, ", "))
+		case status != "" && !slices.Contains(append(statuses, string(registry.OrgPending)), status):
+			return usagef("--status %q: expected pending, %s", status, strings.Join(statuses, ", "))
+		}
 		reg, err := a.client()
 		if err != nil {
 			return err
@@ -143,7 +162,7 @@ at its end says how to go on.`,
 		}
 		return a.show(found, func(w io.Writer) {
 			for _, r := range found.Organisations {
-				fmt.Fprintln(w, organisationLine(r))
+				_ = printLine(w, "%s", organisationLine(r))
 			}
 			if found.Next != "" {
 				a.say("more: dcann org list --after %s …", found.Next)

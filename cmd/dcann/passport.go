@@ -15,7 +15,7 @@ func newPassportCommand(a *app) *cobra.Command {
 		`A passport is an identifier that you own by its rotation keys, strongest first. Any of
 them can change it; what a weaker one did, a stronger one can undo for 72 hours.`,
 		newPassportCreateCommand(a), newPassportShowCommand(a), newPassportUpdateCommand(a), newPassportRotateCommand(a),
-		newPassportRecoverCommand(a), newPassportDeactivateCommand(a), newPassportEraseCommand(a), newHistoryCommand(a))
+		newPassportRecoverCommand(a), newPassportDeactivateCommand(a), newPassportEraseCommand(a), newHistoryCommand(a, "passport"))
 }
 
 const rotationHelp = "keys that own it, strongest first: key files, or Multikeys (z6Mk…) of keys kept elsewhere"
@@ -103,7 +103,7 @@ func (a *app) create(ctx context.Context, record *registry.Record, rotate []stri
 	}
 	op, err := content.Sign(key, disclosures...)
 	if err != nil {
-		return client.Result{}, err
+		return client.Result{}, configError(err)
 	}
 	return a.submit(ctx, c, op)
 }

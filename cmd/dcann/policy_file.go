@@ -74,7 +74,7 @@ func parsePolicy(text []byte) (*registry.Policy, error) {
 
 func writePolicy(w io.Writer, p *registry.Policy) {
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%-16s %s\n", name, fmt.Sprintf(format, args...))
+		_ = printLine(w, "%-16s %s", name, fmt.Sprintf(format, args...))
 	}
 	line("country", "%s", p.Country)
 	line("version", "%d", p.Version)

@@ -51,9 +51,9 @@ func (a *app) showRecord(ctx context.Context, arg string) error {
 }
 
 func writeRecord(w io.Writer, r wire.Record) {
-	fmt.Fprintf(w, "%s\n", r.ID)
+	_ = printLine(w, "%s", r.ID)
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "  %-10s %s\n", name, fmt.Sprintf(format, args...))
+		_ = printLine(w, "  %-10s %s", name, fmt.Sprintf(format, args...))
 	}
 	line("kind", "%s, %s", r.Kind, r.Status)
 	line("head", "%s (operation %d)", r.Head, r.Seq)
@@ -84,8 +84,8 @@ func writeRecord(w io.Writer, r wire.Record) {
 		line("strands", "%d shown, among %d digests", len(r.Strands), len(s.Strands))
 	}
 	for _, strand := range r.Strands {
-		fmt.Fprintf(w, "    %-12s %s\n", strand.ID, leadsTo(strand))
-		fmt.Fprintf(w, "    %-12s %s\n", "", strings.Join(append(strand.Class, strand.Tags...), " "))
+		_ = printLine(w, "    %-12s %s", strand.ID, leadsTo(strand))
+		_ = printLine(w, "    %-12s %s", "", strings.Join(append(strand.Class, strand.Tags...), " "))
 	}
 }
 

@@ -34,6 +34,8 @@ The exit code is 0 when every one was found.`,
 				return usagef("dcann resolve expects identifiers, or - to read them from standard input")
 			case document && (len(args) != 1 || args[0] == "-"):
 				return usagef("--document resolves one identifier")
+			case document && !strings.HasPrefix(args[0], "did:"):
+				return usagef("--document %q: expected an identifier, did:…", args[0])
 			case document:
 				return a.resolveDocument(c.Context(), args[0])
 			case len(args) == 1 && args[0] != "-":
@@ -148,14 +150,13 @@ func (a *app) resolved(w io.Writer, l wire.ResolveLine) error {
 			refusal := l.Problem.Err()
 			detail = fmt.Sprintf("%s: %s", refusal.Kind, refusal.Detail)
 		}
-		_, err := fmt.Fprintf(w, "%s  %s\n", l.ID, detail)
-		return err
+		return printLine(w, "%s  %s", l.ID, detail)
 	}
-	if _, err := fmt.Fprintf(w, "%s  %s %s\n", l.ID, l.Record.Status, l.Record.Kind); err != nil {
+	if err := printLine(w, "%s  %s %s", l.ID, l.Record.Status, l.Record.Kind); err != nil {
 		return err
 	}
 	for _, s := range l.Record.Strands {
-		if _, err := fmt.Fprintf(w, "  %-12s %s\n", s.ID, leadsTo(s)); err != nil {
+		if err := printLine(w, "  %-12s %s", s.ID, leadsTo(s)); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -43,6 +45,9 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		if a.output != "text" && a.output != "json" {
 			return usagef("--output %q: expected text or json", a.output)
 		}
+		if a.timeout < 0 || a.retry < 0 {
+			return usagef("--timeout is %v, --retry is %v: expected neither to be negative", a.timeout, a.retry)
+		}
 		return nil
 	}
 	for _, newCommand := range []func(*app) *cobra.Command{
@@ -61,6 +66,28 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		root.AddCommand(newCommand(a))
 	}
 	choices(root, "output", "text", "json")
+	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = cobra.ArbitraryArgs, onlyHolds
+		}
+	}
 	return root
+}
+
+// newHelpCommand is cobra's, for which a command that there is not is no mistake.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [command]", Short: "explain a command",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %q: see dcann --help", strings.Join(args, " "))
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
 }

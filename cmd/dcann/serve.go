@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,10 +42,11 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&c.Policy, "policy", "", "signed first policy, for the first start (dcann policy new)")
 	f.BoolVar(&c.Dev, "dev", false, "a registry to try things on: makes its own accreditation key and policy under --data")
 	f.DurationVar(&c.RecoveryWindow, "recovery-window", 0, "with --dev: how long stronger keys can undo (default 72h)")
-	f.Uint64Var(&c.MinFree, "min-free", node.DefaultMinFree, "bytes of free disk below which writes are refused")
+	c.MinFree = node.DefaultMinFree
+	f.Var(size[uint64]{&c.MinFree}, "min-free", "free disk below which writes are refused, in bytes or as 512MiB")
 	f.DurationVar(&c.ScrubEvery, "scrub-every", node.DefaultScrubEvery, "how often erased data is made to leave the files")
 	f.DurationVar(&c.ShutdownGrace, "shutdown-grace", node.DefaultShutdownGrace, "how long requests may take to end at a stop")
-	f.Int64Var(&c.CacheBytes, "cache-bytes", 0, "memory for blocks of the state on disk (default 256 MiB)")
+	f.Var(size[int64]{&c.CacheBytes}, "cache-bytes", "memory for blocks of the state on disk (default 256MiB)")
 	f.IntVar(&c.RequestsPerSecond, "requests-per-second", 0, "limit of one address (default 1000, negative: none)")
 	f.IntVar(&c.CreationsPerHour, "creations-per-hour", 0, "limit of one address (default 100, negative: none)")
 	f.BoolVar(&c.LimitLoopback, "limit-loopback", false, "apply these limits to this machine too")
@@ -53,6 +55,9 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
+
+// onlyOurs is the umask of a process that keeps a registry: nobody else reads what it writes.
+const onlyOurs = 0o077
 
 func newServeCommand(a *app) *cobra.Command {
 	var s serveFlags
@@ -85,6 +90,7 @@ the environment over the file.`,
 		if err != nil {
 			return err
 		}
+		syscall.Umask(onlyOurs)
 		return a.serve(c.Context(), config, s.readyFile, log)
 	}
 	return c
@@ -186,6 +192,9 @@ func announce(n *node.Node, path string) error {
 	}
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 	if err := os.WriteFile(tmp, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, 0o644); err != nil { // whatever the umask: it is for others to wait for
 		return err
 	}
 	return os.Rename(tmp, path)

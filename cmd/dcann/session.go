@@ -84,7 +84,7 @@ func (a *app) standing(ctx context.Context) (wire.Registry, error) {
 
 // done shows the result of an operation or statement: its name, or what identifies it, on stdout.
 func (a *app) done(result client.Result, text string) error {
-	return a.show(result, func(w io.Writer) { fmt.Fprintln(w, text) })
+	return a.show(result, func(w io.Writer) { _ = printLine(w, "%s", text) })
 }
 
 // submit sends an operation, and says what to do about a conflict.

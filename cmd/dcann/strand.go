@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -34,7 +33,7 @@ func (s *strandFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.id, "id", "", "name of the strand in the passport, such as purchases")
 	f.StringVar(&s.provider, "provider", "", "identifier of the vault provider")
 	f.StringVar(&s.path, "path", "", "where in the vault, such as s/8f3c")
-	f.StringVar(&s.visibility, "visibility", string(registry.Granted), "public, or granted: shown only to whom you permit")
+	f.StringVar(&s.visibility, "visibility", string(registry.Granted), "public (needs --class), or granted: shown only to whom you permit")
 	f.StringSliceVar(&s.class, "class", nil, "kinds of data, terms of "+classBase+" (which may be left out)")
 	f.StringSliceVar(&s.tags, "tag", nil, "words of your own, such as frequent-flyer")
 }
@@ -83,7 +82,8 @@ func newStrandAddCommand(a *app) *cobra.Command {
 		Short: "add a strand to a passport; prints its digest",
 		Long: `Adds a strand and prints its digest, by which the provider accepts it. In the record it
 stands among decoys, so that nobody sees how many strands there are; a granted one is
-told to nobody but the registry and whom you permit.`,
+told to nobody but the registry and whom you permit. A public one needs --class, and none
+of the special categories of data.`,
 		Example: `  dcann strand add --key alice.pem --id purchases --provider did:dcann:xz:b… \
       --path s/8f3c --visibility public --class PurchasesAndSpendingHabit did:dcann:xz:b…`,
 		Args: exactly("DID"),
@@ -107,9 +107,9 @@ told to nobody but the registry and whom you permit.`,
 		if err != nil {
 			return err
 		}
-		a.say("added; now the provider accepts it: dcann strand accept --strand %s …", disclosure.Digest)
+		a.say("added; now the provider accepts it: dcann strand accept --key FILE --provider %s --strand=%s %s", strand.provider, disclosure.Digest, args[0])
 		v := strandResult{result, disclosure.Digest, disclosure.Text}
-		return a.show(v, func(w io.Writer) { fmt.Fprintln(w, v.Digest) })
+		return a.show(v, func(w io.Writer) { _ = printLine(w, "%s", v.Digest) })
 	}
 	required(c, "key")
 	return c
@@ -146,7 +146,7 @@ one, which the registry does not show, by its digest.`,
 		}
 		a.say("removed: the registry forgets it once the change can no longer be undone")
 		v := strandResult{result, found.Digest, ""}
-		return a.show(v, func(w io.Writer) { fmt.Fprintln(w, v.Op) })
+		return a.show(v, func(w io.Writer) { _ = printLine(w, "%s", v.Op) })
 	}
 	required(c, "key")
 	return c

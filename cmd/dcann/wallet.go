@@ -136,7 +136,7 @@ func (a *app) change(ctx context.Context, arg, keyFile string, kind registry.Rec
 	}
 	op, err := content.Sign(s.key, disclosures...)
 	if err != nil {
-		return client.Result{}, err
+		return client.Result{}, configError(err)
 	}
 	return a.submit(ctx, s.Client, op)
 }

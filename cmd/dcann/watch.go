@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/dcann/dcann/registry"
@@ -78,6 +76,5 @@ func (a *app) event(e wire.Event) error {
 	if e.ID != "" {
 		who = string(e.ID)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%6d  %s  %-10s  %s\n", e.Position, e.Time, e.Type, who)
-	return err
+	return printLine(a.stdout, "%6d  %s  %-10s  %s", e.Position, e.Time, e.Type, who)
 }
