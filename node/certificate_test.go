@@ -7,11 +7,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/dcann/dcann/registry"
 )
 
 // writeCertificate writes a self-signed pair for 127.0.0.1 with a serial number, and moves its time so
@@ -85,5 +88,25 @@ func TestCertificateThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	if _, err := openCertificate("none.pem", "none.key"); err == nil {
 		t.Error("expected an error")
+	}
+}
+
+// TestKeyThatAllCanRead: a key that somebody else may have copied is refused, and one that is missing is a
+// mistake in the configuration.
+func TestKeyThatAllCanRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	writeCertificate(t, certFile, keyFile, 1)
+	for mode, want := range map[os.FileMode]bool{0o600: true, 0o640: true, 0o644: false, 0o604: false} {
+		if err := os.Chmod(keyFile, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openCertificate(certFile, keyFile); (err == nil) != want || err != nil && !errors.Is(err, registry.Invalid) {
+			t.Errorf("mode %04o: %v", mode, err)
+		}
+	}
+	if _, err := openCertificate(certFile, filepath.Join(dir, "none.pem")); !errors.Is(err, registry.Invalid) {
+		t.Errorf("a key that is not there: %v: expected invalid", err)
 	}
 }

@@ -19,6 +19,8 @@ func TestConfigValidate(t *testing.T) {
 		{"defaults", Config{}, nil},
 		{"dev", Config{Dev: true, Country: "xz", RecoveryWindow: time.Second}, nil},
 		{"a real country needs no policy file later", Config{Country: "fr"}, nil},
+		{"http with a port that cannot be", Config{HTTP: "localhost:99999"}, []string{"http", "99999", "65535"}},
+		{"cache negative", Config{CacheBytes: -5}, []string{"cache-bytes is -5"}},
 		{"http without port", Config{HTTP: "localhost"}, []string{"http", "localhost"}},
 		{"half a certificate", Config{TLSCert: "c.pem"}, []string{"tls-cert", "c.pem", "tls-key", `""`}},
 		{"dev and a policy", Config{Dev: true, Policy: "p.jwt"}, []string{"dev", "p.jwt"}},

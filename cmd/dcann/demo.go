@@ -100,7 +100,11 @@ func (a *app) tellStory(ctx context.Context, n *node.Node, data string, once, te
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "A registry of country %s runs at %s.\nThe keys and signed operations of this story are in %s.\n", n.Country(), n.URL(), s.dir)
+	until := ""
+	if temporary {
+		until = ",\nuntil it ends"
+	}
+	fmt.Fprintf(a.stdout, "A registry of country %s runs at %s.\nThe keys and signed operations of this story are in %s%s.\n", n.Country(), n.URL(), s.dir, until)
 	if err := s.play(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // interrupted: the reader has seen enough

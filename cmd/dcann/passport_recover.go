@@ -60,7 +60,7 @@ func (a *app) takeBack(ctx context.Context, arg, keyFile string, undo registry.O
 	}
 	op, err := content.Sign(s.key)
 	if err != nil {
-		return err
+		return configError(err)
 	}
 	result, err := a.submit(ctx, s.Client, op)
 	if err != nil {
