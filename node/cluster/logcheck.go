@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // checkLog reads the log's file once, page by page, before Bolt opens it for writing. Bolt maps the file
@@ -25,7 +26,7 @@ func checkLog(path string) (err error) {
 	}
 	defer recoverDamage(path, &err)()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
-	if errors.Is(err, bbolt.ErrTimeout) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, berrors.ErrTimeout) || errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	if err != nil {
