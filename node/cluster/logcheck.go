@@ -26,7 +26,10 @@ func checkLog(path string) (err error) {
 	}
 	defer recoverDamage(path, &err)()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
-	if errors.Is(err, berrors.ErrTimeout) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, berrors.ErrTimeout) {
+		return fmt.Errorf("%s is in use, is another node running on it?: %w", path, err)
+	}
+	if errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	if err != nil {
