@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +39,6 @@ this machine; without --data nothing stays.`,
 	c.Flags().StringVar(&config.Data, "data", "", "directory to keep the registry and the keys in (default: a temporary one)")
 	c.Flags().StringVar(&config.HTTP, "http", "", "address to listen on (default "+demoHTTP+", or a free port)")
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		syscall.Umask(onlyOurs)
 		temporary := config.Data == ""
 		if config.Data == "" {
 			if config.Data, err = os.MkdirTemp("", "dcann-demo-"); err != nil {

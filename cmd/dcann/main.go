@@ -13,6 +13,7 @@ import (
 )
 
 func main() {
+	syscall.Umask(0o077) // a registry's files and a wallet's are nobody else's to read
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// After the first signal the default is restored, so that a second one ends a shutdown that hangs.
 	context.AfterFunc(ctx, stop)

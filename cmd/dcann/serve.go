@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -56,9 +55,6 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
-// onlyOurs is the umask of a process that keeps a registry: nobody else reads what it writes.
-const onlyOurs = 0o077
-
 func newServeCommand(a *app) *cobra.Command {
 	var s serveFlags
 	c := &cobra.Command{
@@ -90,7 +86,6 @@ the environment over the file.`,
 		if err != nil {
 			return err
 		}
-		syscall.Umask(onlyOurs)
 		return a.serve(c.Context(), config, s.readyFile, log)
 	}
 	return c
