@@ -29,7 +29,7 @@ func TestReadmeCommands(t *testing.T) {
 		}
 	}
 	var commands strings.Builder
-	commands.WriteString("set -euo pipefail\ntrap 'jobs -p | xargs -r kill; wait' EXIT\n")
+	commands.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait || true' EXIT\n")
 	blocks := shellBlock.FindAllStringSubmatch(string(text), -1)
 	for _, b := range blocks {
 		commands.WriteString(b[1])
