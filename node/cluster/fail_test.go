@@ -47,10 +47,10 @@ func TestAStalledLogIsNoticed(t *testing.T) {
 	for _, alone := range []bool{true, false} {
 		n := start(t, t.TempDir(), func(c *Config) { c.LogStall = 40 * time.Millisecond })
 		if !alone {
-			if err := n.raft.AddNonvoter("b", "b", 0, 0).Error(); err != nil {
-				t.Fatal(err)
-			}
-			n.cfg.Name = "somebody else" // who is not the only voter
+			n.raft.AddVoter("b", "b", 0, 0) // never committed, for want of b: the configuration counts at once
+			eventually(t, "there is another voter", func() bool {
+				return !soleVoter(n.raft.GetConfiguration().Configuration(), n.cfg.Name)
+			})
 		}
 		n.log.writing.Store(1) // a write began when the log was opened, and hangs
 		if alone {
