@@ -1,0 +1,51 @@
+package cluster
+
+// Overview is what an operator sees of the whole cluster, as its leader knows it.
+type Overview struct {
+	Node   string       `json:"node"`             // who answered
+	Leader string       `json:"leader,omitempty"` // empty if nobody is known to lead
+	Term   uint64       `json:"term"`
+	Commit uint64       `json:"commit"` // index
+	Level  uint32       `json:"level"`  // of the state (DESIGN 8)
+	Nodes  []NodeStatus `json:"nodes"`  // by name
+}
+
+// NodeStatus is one member of the cluster. What it has not reported itself is zero.
+type NodeStatus struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Voter   bool   `json:"voter"`
+	Replica bool   `json:"replica,omitempty"` // it is never to vote
+	Leader  bool   `json:"leader,omitempty"`
+
+	// Heard is how long ago the leader heard from it, in milliseconds; absent if never.
+	Heard *int64 `json:"heardMillis,omitempty"`
+
+	Applied uint64 `json:"applied"` // index
+	Durable uint64 `json:"durable"` // index
+	Last    uint64 `json:"last"`    // index of the log's end
+	Lag     uint64 `json:"lag"`     // entries between the leader's commit index and Applied
+
+	// ClockOffset is how far its clock is ahead of the leader's, in milliseconds.
+	ClockOffset int64 `json:"clockOffsetMillis"`
+
+	MaxLevel uint32 `json:"maxLevel"` // the newest level that its release knows (DESIGN 8)
+	Version  string `json:"version"`  // of its software
+	Healthy  bool   `json:"healthy"`  // heard from lately, and caught up
+}
+
+// CheckReport compares the state of all members at one index (DESIGN 8).
+type CheckReport struct {
+	Index uint64      `json:"index"`
+	Equal bool        `json:"equal"` // all members answered and have the same hash; with Full, their rows agree with it
+	Full  bool        `json:"full"`
+	Nodes []NodeCheck `json:"nodes"` // by name
+}
+
+// NodeCheck is one member's part in a CheckReport.
+type NodeCheck struct {
+	Name string `json:"name"`
+	Hash string `json:"hash,omitempty"` // hex; empty if it did not answer
+	// Problem says why there is no hash, how it differs, or what a scan of the rows found.
+	Problem string `json:"problem,omitempty"`
+}
