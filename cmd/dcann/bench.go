@@ -12,7 +12,8 @@ func newBenchCommand(a *app) *cobra.Command {
 passport is made by its own signed operation. Only answers with a status of 2xx are
 counted. Point it at a registry that you run to try things on; it writes to it.`,
 		newBenchFillCommand(a), newBenchWriteCommand(a), newBenchResolveCommand(a), newBenchBatchCommand(a),
-		newBenchFirstCommand(a), newBenchStoreCommand(a))
+		newBenchFirstCommand(a), newBenchStoreCommand(a),
+		newBenchSpreadCommand(a), newBenchGapCommand(a), newBenchVisibleCommand(a))
 }
 
 // showBench prints a report; a run without a single success is an error, so that scripts stop.
