@@ -34,6 +34,11 @@ func (a *app) configure(flags *pflag.FlagSet) error {
 	if path == "" {
 		return nil
 	}
+	return setFromFile(flags, path)
+}
+
+// setFromFile gives flags that have no value yet those of a YAML file.
+func setFromFile(flags *pflag.FlagSet, path string) error {
 	values, err := readConfigFile(path)
 	if err != nil {
 		return err

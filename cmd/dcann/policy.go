@@ -38,6 +38,14 @@ func (o *policyFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&o.ends, "deactivations-per-day", registry.DefaultDeactivations, "deactivations of one record in a day")
 }
 
+// names are those of the flags.
+func (o *policyFlags) names() (list []string) {
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	new(policyFlags).add(f)
+	f.VisitAll(func(f *pflag.Flag) { list = append(list, f.Name) })
+	return list
+}
+
 func (o *policyFlags) apply(p *registry.Policy, f *pflag.FlagSet) error {
 	if f.Changed("service") {
 		keys, _, err := rotation(o.service)

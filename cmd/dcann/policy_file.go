@@ -5,17 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/jws"
-	"github.com/dcann/dcann/registry/wire"
 )
 
 // readStatement reads a file that holds a signed statement.
@@ -105,43 +101,17 @@ nodes of the registry go by it.`,
 		if err != nil {
 			return err
 		}
-		if err := a.adminPost(c.Context(), admin, "/policy", text); err != nil {
-			return err
-		}
-		a.say("the policy is in force")
-		return nil
+		return a.submitPolicy(c.Context(), admin, text)
 	}
 	required(c, "admin")
 	return c
 }
 
-// adminPost makes a call to the operator's address of a node, unix:PATH or host:port.
-func (a *app) adminPost(ctx context.Context, address, path string, body []byte) error {
-	network, where := "tcp", address
-	if socket, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, where = "unix", socket
-	}
-	c := http.Client{Timeout: a.timeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, where)
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node"+path, bytes.NewReader(body))
-	if err != nil {
+// submitPolicy gives a signed policy to the node at an operator's address.
+func (a *app) submitPolicy(ctx context.Context, address string, text []byte) error {
+	if err := a.operator(address, a.timeout).post(ctx, "/policy", text); err != nil {
 		return err
 	}
-	res, err := c.Do(req)
-	if err != nil {
-		return &registry.Error{Kind: registry.Unavailable, Detail: fmt.Sprintf("operator's address %s: %v", address, err)}
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusNoContent {
-		return nil
-	}
-	problem, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return err
-	}
-	return wire.ReadProblem(res.StatusCode, res.Header, problem, a.now())
+	a.say("the policy is in force")
+	return nil
 }

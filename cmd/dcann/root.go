@@ -53,6 +53,7 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 	for _, newCommand := range []func(*app) *cobra.Command{
 		newDemoCommand,
 		newServeCommand,
+		newClusterCommand,
 		newKeyCommand,
 		newPassportCommand,
 		newStrandCommand,

@@ -22,6 +22,7 @@ type serveFlags struct {
 	config    node.Config
 	country   string
 	proxies   []string
+	nodes     []string
 	file      string // --config
 	readyFile string
 	logFormat string
@@ -50,6 +51,7 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.IntVar(&c.CreationsPerHour, "creations-per-hour", 0, "limit of one address (default 100, negative: none)")
 	f.BoolVar(&c.LimitLoopback, "limit-loopback", false, "apply these limits to this machine too")
 	f.StringSliceVar(&s.proxies, "trusted-proxies", nil, "networks whose X-Forwarded-For is believed, such as 10.0.0.0/8")
+	s.addCluster(f)
 	f.StringVar(&s.readyFile, "ready-file", "", "file that is there, with the node's addresses as JSON, while the node answers")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -67,10 +69,14 @@ makes a registry to try things on: the accreditation key is then DATA/accreditat
 
 Every flag can also be set in the environment, as DCANN_ and its name in upper case with
 _ for -, or in the YAML file of --config under its name. A flag wins over the environment,
-the environment over the file.`,
+the environment over the file.
+
+Several nodes are one registry: dcann cluster init writes what each needs into a file for
+--config. Without --node-listen a node is alone.`,
 		Example: `  dcann serve --dev --country xz --data ./d
   dcann serve --data /var/lib/dcann --policy fr.jwt --http :443 --tls-cert c.pem --tls-key k.pem
-  DCANN_DATA=/var/lib/dcann dcann serve --config /etc/dcann.yaml`,
+  DCANN_DATA=/var/lib/dcann dcann serve --config /etc/dcann.yaml
+  dcann serve --config cluster/n1/node.yaml`,
 		Args: exactly(),
 	}
 	s.add(c.Flags())
@@ -100,6 +106,13 @@ func (s *serveFlags) nodeConfig() (node.Config, error) {
 			return node.Config{}, usagef("--trusted-proxies %q: expected a network such as 10.0.0.0/8", text)
 		}
 		s.config.TrustedProxies = append(s.config.TrustedProxies, network)
+	}
+	for _, text := range s.nodes {
+		peer, err := parsePeer(text)
+		if err != nil {
+			return node.Config{}, usageError{fmt.Errorf("--node %w", err)}
+		}
+		s.config.Nodes = append(s.config.Nodes, peer)
 	}
 	if err := s.config.Validate(); err != nil {
 		return node.Config{}, usageError{err}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dcann/dcann/node"
+	"github.com/dcann/dcann/node/cluster"
+	"github.com/dcann/dcann/node/peer"
+)
+
+// clusterDir is the directory of dcann cluster init.
+type clusterDir struct {
+	layout
+	policy        []byte // signed, with a line's end
+	accreditation []byte // PEM; nil if the policy was signed elsewhere
+	authority     *peer.Authority
+}
+
+func (l layout) founder(name string) bool {
+	return slices.ContainsFunc(l.Founders, func(p cluster.Peer) bool { return p.Name == name })
+}
+
+// secrets names what no node may have.
+func (d clusterDir) secrets() string {
+	names := authorityKeyFile
+	if d.accreditation != nil {
+		names = node.AccreditationFile + " and " + names
+	}
+	return names
+}
+
+// write makes the whole directory, or nothing.
+func (d clusterDir) write(plan []plannedNode, now time.Time) error {
+	switch held, err := os.ReadDir(d.Dir); {
+	case err == nil && len(held) > 0:
+		return usagef("%s holds %s: expected a new or empty directory, or --add to add a node to those that are there", d.Dir, held[0].Name())
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return usageError{err}
+	}
+	cert, key, err := d.authority.PEM()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{authorityCertFile: cert, authorityKeyFile: key}
+	if d.accreditation != nil {
+		files[node.AccreditationFile] = d.accreditation
+	}
+	for _, n := range plan {
+		of, err := d.filesOf(n, now)
+		if err != nil {
+			return err
+		}
+		for name, content := range of {
+			files[filepath.Join(n.Name, name)] = content
+		}
+	}
+	return writeTree(d.Dir, files)
+}
+
+// filesOf are the files of one node's directory.
+func (d clusterDir) filesOf(n plannedNode, now time.Time) (map[string][]byte, error) {
+	text, err := d.yaml(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkYAML(n, text); err != nil {
+		return nil, err
+	}
+	// For the name alone: so it stays good when the node moves.
+	cert, key, err := d.authority.Issue(n.Name, nil, now, peer.AuthorityValidity)
+	if err != nil {
+		return nil, err
+	}
+	ca, _, err := d.authority.PEM()
+	if err != nil {
+		return nil, err
+	}
+	return map[string][]byte{nodeFile: text, nodeCertFile: cert, nodeKeyFile: key, nodeCAFile: ca, nodePolicyFile: d.policy}, nil
+}
+
+// checkYAML reads a configuration as dcann serve will, so that what it refuses is said now.
+func (d clusterDir) checkYAML(n plannedNode, text []byte) error {
+	tmp, err := os.CreateTemp("", "dcann-node-*.yaml")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(text)
+	if err := errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	_, err = configFromYAML(tmp.Name())
+	if err != nil {
+		return fmt.Errorf("node %s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// openClusterDir reads what dcann cluster init left in dir, and which nodes it holds.
+func openClusterDir(dir string) (clusterDir, []plannedNode, error) {
+	d := clusterDir{layout: layout{Dir: dir}}
+	cert, err := os.ReadFile(filepath.Join(dir, authorityCertFile))
+	if err != nil {
+		return d, nil, usagef("%v: expected a directory that dcann cluster init made", err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, authorityKeyFile))
+	if err != nil {
+		return d, nil, usagef("%v: without the key of the authority no certificate can be made; put it back for as long as nodes are added", err)
+	}
+	if d.authority, err = peer.LoadAuthority(cert, key); err != nil {
+		return d, nil, usageError{fmt.Errorf("%s: %w", dir, err)}
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*", nodeFile))
+	if err != nil {
+		return d, nil, err
+	}
+	var plan []plannedNode
+	first := ""
+	for _, file := range found {
+		c, err := configFromYAML(file)
+		if err != nil {
+			return d, nil, err
+		}
+		policy, err := os.ReadFile(c.Policy)
+		if err != nil {
+			return d, nil, usageError{fmt.Errorf("%s: policy: %w", file, err)}
+		}
+		switch {
+		case first == "":
+			first, d.Country, d.Founders, d.policy = file, c.Country, c.Nodes, policy
+		case d.Country != c.Country || !reflect.DeepEqual(d.Founders, c.Nodes) || !bytes.Equal(d.policy, policy):
+			return d, nil, usagef("%s and %s disagree on country, node or policy: expected the same in all nodes' files", first, file)
+		}
+		plan = append(plan, plannedNode{Name: c.Name, Address: ownAddress(c), HTTP: c.HTTP, Replica: c.Replica})
+	}
+	if len(plan) == 0 || len(d.Founders) == 0 {
+		return d, nil, usagef("%s holds no %s that lists founding members: expected a directory that dcann cluster init made", dir, filepath.Join("NAME", nodeFile))
+	}
+	return d, plan, nil
+}
+
+// addNodes adds the directories of further nodes.
+func (a *app) addNodes(dir string, more []plannedNode) error {
+	d, plan, err := openClusterDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := checkPlan(append(plan, more...)); err != nil {
+		return err
+	}
+	all := map[string]map[string][]byte{}
+	for _, n := range more {
+		if _, err := os.Lstat(filepath.Join(dir, n.Name)); err == nil {
+			return usagef("%s exists: expected a name that is not taken", filepath.Join(dir, n.Name))
+		}
+		if all[n.Name], err = d.filesOf(n, a.now()); err != nil {
+			return err
+		}
+	}
+	for name, files := range all {
+		if err := writeTree(filepath.Join(dir, name), files); err != nil {
+			return err
+		}
+	}
+	return a.showPlan(d, more)
+}
+
+// writeTree makes a directory with these files, by their paths in it, each of mode 0600 or, if it is no
+// secret, as the umask allows. It is written beside, and renamed when it is on disk: after a crash it is
+// whole or not there.
+func writeTree(dir string, files map[string][]byte) (err error) {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return usageError{err}
+	}
+	tmp, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".new-*")
+	if err != nil {
+		return usageError{err}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(tmp))
+		}
+	}()
+	dirs := map[string]bool{tmp: true}
+	for name, content := range files {
+		path := filepath.Join(tmp, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		dirs[filepath.Dir(path)] = true
+		mode := fs.FileMode(0o644)
+		if strings.HasSuffix(name, "key.pem") || name == node.AccreditationFile {
+			mode = 0o600
+		}
+		if err := writeNew(path, content, mode); err != nil {
+			return err
+		}
+	}
+	for d := range dirs {
+		if err := syncDir(d); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty one makes room
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// syncDir makes what was done to the entries of a directory survive a crash.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
