@@ -71,7 +71,7 @@ func newBenchGapCommand(a *app) *cobra.Command {
 same operation to the next node, as a client would. Reads without a retry, bounded,
 from the nodes of --read. What happens to the cluster meanwhile is somebody else's to do:
 kill its leader, which --read should not name, and the report says how long the longest
-time without an acknowledged write was.`,
+time without an acknowledged write was. An interrupt ends it early, with its report.`,
 		Example: `  dcann bench gap --node $N1,$N2,$N3 --read $N2,$N3 --ids ids.txt --duration 10s & sleep 3; kill -9 $LEADER; wait`,
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -108,9 +108,10 @@ time without an acknowledged write was.`,
 	return c
 }
 
-func (g *gap) run(ctx context.Context) *gapReport {
+// run ends after the duration, or when ctx is done, and reports what was until then.
+func (g *gap) run(whole context.Context) *gapReport {
 	start := time.Now()
-	ctx, cancel := context.WithDeadline(ctx, start.Add(g.duration))
+	ctx, cancel := context.WithDeadline(whole, start.Add(g.duration))
 	defer cancel()
 	tries := make([]map[string]int, g.writers)
 	reads := make([]*benchReport, len(g.readFrom))
@@ -127,7 +128,7 @@ func (g *gap) run(ctx context.Context) *gapReport {
 	for i, target := range g.readFrom {
 		load := benchLoad{target: target, conns: 4, rate: g.readRate, duration: g.duration,
 			worker: func(n int) benchWorker { return newGapReader(target, g.ids, n) }}
-		all.Go(func() { reads[i] = load.run(context.WithoutCancel(ctx)) })
+		all.Go(func() { reads[i] = load.run(whole) })
 	}
 	all.Wait()
 	return g.report(time.Since(start), tries, int(unfinished.Load()), reads)
@@ -206,7 +207,7 @@ func (g *gap) report(took time.Duration, tries []map[string]int, unfinished int,
 		}
 	}
 	// Until when writes were sent: an answer that came later counts, the silence after it does not.
-	gap, from := longest(g.acked, g.duration)
+	gap, from := longest(g.acked, min(g.duration, took))
 	r.GapMillis, r.GapAtMillis = float64(gap.Microseconds())/1e3, float64(from.Microseconds())/1e3
 	for i, part := range reads {
 		for kind, n := range part.Errors {
