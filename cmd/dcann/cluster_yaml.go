@@ -85,13 +85,21 @@ func (l layout) yaml(n plannedNode) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// configFromYAML is the configuration that dcann serve takes from a file alone, validated.
-func configFromYAML(path string) (node.Config, error) {
+// serveFromYAML is what dcann serve takes from a file alone, validated.
+func serveFromYAML(path string) (serveFlags, error) {
 	var s serveFlags
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	s.add(flags)
 	if err := setFromFile(flags, path); err != nil {
-		return node.Config{}, err
+		return s, err
 	}
-	return s.nodeConfig()
+	config, err := s.nodeConfig()
+	s.config = config
+	return s, err
+}
+
+// configFromYAML is its part that is the node's.
+func configFromYAML(path string) (node.Config, error) {
+	s, err := serveFromYAML(path)
+	return s.config, err
 }

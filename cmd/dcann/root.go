@@ -61,6 +61,7 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		newResolveCommand,
 		newWatchCommand,
 		newPolicyCommand,
+		newSystemdUnitCommand,
 		newVersionCommand,
 		newBenchCommand,
 	} {

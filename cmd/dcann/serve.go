@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -142,11 +143,17 @@ type readiness struct {
 	Country registry.Country `json:"country"`
 }
 
-// serve runs a node until ctx is done.
+// serve runs a node until ctx is done, and says so to who waits: by the ready file, and to a service manager.
 func (a *app) serve(ctx context.Context, config node.Config, readyFile string, log *slog.Logger) (err error) {
 	if err := unannounce(readyFile); err != nil {
 		return usageError{fmt.Errorf("--ready-file: %w", err)}
 	}
+	manager, err := a.notifier()
+	if err != nil {
+		return usageError{err}
+	}
+	defer manager.close()
+	manager.send("STATUS=opening the registry")
 	n, err := node.Open(ctx, config, buildVersion(), log)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -155,19 +162,26 @@ func (a *app) serve(ctx context.Context, config node.Config, readyFile string, l
 		return configError(err)
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
+	manager.send("STATUS=waiting until the registry can be read and written")
 	watch, stop := context.WithCancel(ctx)
-	announced := make(chan error, 1)
-	go func() {
+	defer stop()
+	var work sync.WaitGroup
+	var announced error
+	work.Go(func() { manager.live(watch) })
+	work.Go(func() {
 		select {
 		case <-n.Ready():
-			announced <- announce(n, readyFile)
+			announced = announce(n, readyFile)
+			manager.send("READY=1\nSTATUS=answering at " + n.URL())
+			<-watch.Done()
 		case <-watch.Done():
-			announced <- nil
 		}
-	}()
+		manager.send("STOPPING=1\nSTATUS=stopping")
+	})
 	err = n.Run(ctx)
 	stop()
-	return errors.Join(configError(err), <-announced, unannounce(readyFile))
+	work.Wait()
+	return errors.Join(configError(err), announced, unannounce(readyFile))
 }
 
 // configError marks an error of the configuration as one of usage: the same start would fail again.
