@@ -78,7 +78,7 @@ func (h *Header) check() error {
 	for i, f := range h.Files {
 		switch {
 		case !validName(f.Name):
-			return fmt.Errorf("file name %.200q: expected 1 to %d of A-Z a-z 0-9 . _ - and not . or ..", f.Name, MaxName)
+			return fmt.Errorf("file name %.200q: neither . nor .. are names, and others have 1 to %d of A-Z a-z 0-9 . _ -", f.Name, MaxName)
 		case i > 0 && f.Name == h.Files[i-1].Name:
 			return fmt.Errorf("two files named %s", f.Name)
 		case i > 0 && f.Name < h.Files[i-1].Name:

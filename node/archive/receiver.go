@@ -67,6 +67,8 @@ type Receiver struct {
 	whole hash.Hash
 	one   hash.Hash
 
+	scratch []byte // what is written: a vfs.File may modify it, which an io.Writer may not do to its caller's
+
 	made   bool // part exists
 	err    error
 	closed bool // finished or aborted
@@ -113,16 +115,17 @@ func (r *Receiver) tell() {
 func (r *Receiver) take(p []byte) (int, error) {
 	switch {
 	case r.left > 0:
-		p = p[:min(int64(len(p)), r.left)]
-		n, err := r.file.Write(p)
-		if err == nil && n < len(p) {
+		r.scratch = append(r.scratch[:0], p[:min(int64(len(p)), r.left, chunk)]...)
+		r.one.Write(r.scratch)
+		r.whole.Write(r.scratch)
+		want := len(r.scratch)
+		n, err := r.file.Write(r.scratch)
+		if err == nil && n < want {
 			err = io.ErrShortWrite
 		}
 		if err != nil {
 			return n, r.disk(err)
 		}
-		r.one.Write(p)
-		r.whole.Write(p)
 		r.done += int64(n)
 		if r.left -= int64(n); r.left == 0 {
 			r.collect(sumLen, r.fileSum)

@@ -32,6 +32,7 @@ func (s *Store) ApplyBatch(entries []Entry) ([][]Result, error) {
 			a.w.reset()
 			return nil, errors.Join(fmt.Errorf("apply entry %d: %w", e.Index, err), s.load())
 		}
+		a.hashes = append(a.hashes, a.w.hashed())
 		if a.w.size > a.w.limit || i == len(entries)-1 {
 			if err := a.commit(); err != nil {
 				return nil, fmt.Errorf("apply up to entry %d: %w", e.Index, err)
@@ -45,7 +46,8 @@ func (s *Store) ApplyBatch(entries []Entry) ([][]Result, error) {
 type applier struct {
 	*Store
 	w         *writer
-	published published // as it will be
+	published published     // as it will be
+	hashes    []hashedEntry // of what the next commit commits
 	batch     *Batch
 	command   int             // number in the batch
 	budget    int             // of rows that the entry may still sweep
@@ -79,6 +81,7 @@ func (a *applier) entry(e *Entry) ([]Result, error) {
 		if results[i], err = a.apply(&batch.Commands[i]); err != nil {
 			return nil, fmt.Errorf("command %d: %w", i, err)
 		}
+		results[i].Index = e.Index
 	}
 	if err := a.sweep(); err != nil { // again: an erasure is due at once
 		return nil, fmt.Errorf("sweep: %w", err)
@@ -100,6 +103,7 @@ func skipped(e *Entry) ([]Result, error) {
 	}
 	results := make([]Result, len(batch.Commands))
 	for i := range results {
+		results[i].Index = e.Index
 		results[i].Err = &registry.Error{Kind: registry.Unavailable, Detail: "the entry was applied before: ask again"}
 	}
 	return results, nil
@@ -262,6 +266,8 @@ func (a *applier) commit() error {
 		a.w.firstDue = due
 	}
 	a.w.reset()
+	a.Store.hashes.add(a.hashes...) // before: what Applied says can be asked for
+	a.hashes = a.hashes[:0]
 	p := a.published
 	p.applied, p.counters, p.firstDue = a.w.applied, a.counters, a.w.firstDue
 	a.Store.published.Store(&p)

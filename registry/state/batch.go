@@ -79,8 +79,12 @@ type batchBody struct {
 // Result is what a command did, by value. Err is nil or has a registry kind. Known says that the same
 // object was accepted before, and the rest describes that first time. Moved says that a pinned record has
 // another head: nothing was done and Err says so; check and propose again.
+//
+// Index is the applied index as of which this is so: that of the entry, or of the state in which a Check
+// found a Known object. Whoever waits for it, on any node, sees what the result speaks of.
 type Result struct {
 	Err      error
+	Index    uint64
 	Known    bool
 	Moved    bool
 	ID       registry.ID   // of the record; empty for a policy, a level, a tick

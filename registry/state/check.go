@@ -18,6 +18,20 @@ func (p *published) at(clock registry.Millis) moment {
 	return moment{now: max(clock, p.counters.LastTime+1), clock: clock}
 }
 
+// dated gives a known result the index as of which it is known. This is the row's, read after the rest: what
+// is published may be of a commit before.
+func dated(r reader, known *Result, err error) (*Result, error) {
+	if err != nil || known == nil {
+		return nil, err
+	}
+	var row appliedRow
+	if _, err := r.view(keyApplied, func(v []byte) error { return decodeRow(v, &row) }); err != nil {
+		return nil, fmt.Errorf("read the applied index: %w", err)
+	}
+	known.Index = row.Index
+	return known, nil
+}
+
 // CheckOperation judges op as the leader does before it proposes. now is the leader's clock. It returns a
 // proposal, or the first result of an operation that is known, or an error. All of them are of the state
 // as applied here; a refusal may be told to anybody only once this node is known to be current (DESIGN 2).
@@ -32,10 +46,14 @@ func (s *Store) CheckOperation(op *registry.Operation, now registry.Millis) (Pro
 	var err error
 	var known *Result
 	if op.Act == registry.Create { // one row decides: no need of a snapshot
-		_, known, err = judgeOperation(committed{s.db}, p.policy, op, p.at(now))
+		r := committed{s.db}
+		_, known, err = judgeOperation(r, p.policy, op, p.at(now))
+		known, err = dated(r, known, err)
 	} else {
 		snap := s.snapshot()
-		_, known, err = judgeOperation(committed{snap.Snapshot}, p.policy, op, p.at(now))
+		r := committed{snap.Snapshot}
+		_, known, err = judgeOperation(r, p.policy, op, p.at(now))
+		known, err = dated(r, known, err)
 		snap.close()
 	}
 	if err != nil || known != nil {
@@ -52,7 +70,9 @@ func (s *Store) CheckStatus(st *registry.StatusStatement, now registry.Millis) (
 	}
 	snap := s.snapshot()
 	defer snap.close()
-	_, known, err := judgeStatus(committed{snap.Snapshot}, p.policy, st, p.at(now))
+	r := committed{snap.Snapshot}
+	_, known, err := judgeStatus(r, p.policy, st, p.at(now))
+	known, err = dated(r, known, err)
 	if err != nil || known != nil {
 		return Proposal{}, known, err
 	}
@@ -67,7 +87,9 @@ func (s *Store) CheckAcceptance(a *registry.Acceptance, now registry.Millis) (Pr
 		return Proposal{}, nil, noPolicy()
 	}
 	snap := s.snapshot()
-	j, known, err := judgeAcceptance(committed{snap.Snapshot}, p.policy, a, p.at(now), false)
+	r := committed{snap.Snapshot}
+	j, known, err := judgeAcceptance(r, p.policy, a, p.at(now), false)
+	known, err = dated(r, known, err)
 	snap.close()
 	if err != nil || known != nil {
 		return Proposal{}, known, err
@@ -78,7 +100,9 @@ func (s *Store) CheckAcceptance(a *registry.Acceptance, now registry.Millis) (Pr
 // CheckPolicy is CheckOperation for a policy; see registry.ParsePolicy for the kinds of error.
 func (s *Store) CheckPolicy(raw []byte) (Proposal, *Result, error) {
 	p := s.published.Load()
-	_, known, err := judgePolicy(committed{s.db}, raw, p.policy, p.counters.Policy)
+	r := committed{s.db}
+	_, known, err := judgePolicy(r, raw, p.policy, p.counters.Policy)
+	known, err = dated(r, known, err)
 	if err != nil || known != nil {
 		return Proposal{}, known, err
 	}

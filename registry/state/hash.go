@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
+	"sync"
 )
 
 // contentHash is the sum modulo 2^256 of rowHash over all replicated rows: it does not depend on the
@@ -65,4 +66,54 @@ func chained(chain [32]byte, what byte, row [32]byte) [32]byte {
 func stateHash(chain [32]byte, content contentHash) [32]byte {
 	c := content.bytes()
 	return sha256.Sum256(append(append([]byte("dcann-state-v1\n"), chain[:]...), c[:]...))
+}
+
+// hashedEntries is how many entries back HashAt looks: seconds of the heaviest load, which is more than a
+// question needs from one node to another. They take 300 KiB.
+const hashedEntries = 4096
+
+// hashedEntry is what a state hash is made of, as of one entry.
+type hashedEntry struct {
+	known   bool
+	index   uint64
+	chain   [32]byte
+	content contentHash
+}
+
+// hashRing holds the newest entries, each at its index modulo the size. Raft has entries of its own, which
+// leave their places to older ones: so the index is compared.
+type hashRing struct {
+	mu      sync.Mutex
+	entries [hashedEntries]hashedEntry
+}
+
+func (r *hashRing) add(entries ...hashedEntry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		r.entries[e.index%hashedEntries] = e
+	}
+}
+
+func (r *hashRing) at(index uint64) (hashedEntry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[index%hashedEntries]
+	return e, e.known && e.index == index
+}
+
+// hashed is what the entry that was just applied leaves.
+func (w *writer) hashed() hashedEntry {
+	return hashedEntry{known: true, index: w.applied.Index, chain: w.chain, content: w.content}
+}
+
+// HashAt is the StateHash as of exactly that entry. It knows the entry that Open found applied and the
+// newest 4096 indexes applied since; ok is false for others, and for indexes that are no entry of this state,
+// as those of Raft's own entries.
+func (s *Store) HashAt(index uint64) (hash [32]byte, ok bool) {
+	e, ok := s.hashes.at(index)
+	if !ok {
+		return hash, false
+	}
+	return stateHash(e.chain, e.content), true
 }

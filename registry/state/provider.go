@@ -18,9 +18,8 @@ func newOrganisationCache() *organisationCache { return new(organisationCache) }
 
 type provider struct {
 	registry.ProviderView
-	id       registry.ID
-	position uint64
-	seen     seen
+	id   registry.ID
+	seen seen
 }
 
 // provider reads an organisation, from memory if it can, and adds it to the stamp. Those of other
@@ -51,7 +50,6 @@ func (s *Store) provider(id registry.ID, st *Stamp) (*provider, error) {
 			return nil, err
 		}
 		p.Known, p.Status, p.Standing, p.Endpoints = true, rec.lineage.Status, rec.Standing.Standing, inForce.Endpoints
-		p.position = rec.Position
 		cached.Store(p)
 	}
 	st.include(p.seen)

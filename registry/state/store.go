@@ -28,6 +28,8 @@ type Store struct {
 	writer   writer      // of ApplyBatch
 	counters countersRow // as applied; of ApplyBatch
 
+	hashes hashRing // of the newest entries
+
 	// published is what reads see of the scalars, swapped whole after each commit.
 	published atomic.Pointer[published]
 
@@ -99,6 +101,7 @@ func (s *Store) load() error {
 		return err
 	}
 	p.firstDue, s.counters = w.firstDue, p.counters
+	s.hashes.add(w.hashed())
 	s.published.Store(p)
 	return nil
 }

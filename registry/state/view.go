@@ -44,10 +44,9 @@ type View struct {
 // StrandView is a disclosed strand, how it stands, and where it is found.
 type StrandView struct {
 	registry.Disclosure
-	Acceptance       *registry.AcceptanceState // nil: the provider never spoke
-	Withheld         registry.Withheld         // why Endpoints is empty
-	Endpoints        []registry.Endpoint       // the provider's, shared: not to be modified; see Strand.Endpoint
-	ProviderPosition uint64                    // of the provider's last change; 0 if it is not known here
+	Acceptance *registry.AcceptanceState // nil: the provider never spoke
+	Withheld   registry.Withheld         // why Endpoints is empty
+	Endpoints  []registry.Endpoint       // the provider's, shared: not to be modified; see Strand.Endpoint
 }
 
 // OrganisationView is how an organisation stands. Record is the one of the version asked for.
@@ -131,7 +130,7 @@ func (s *Store) showStrand(v *View, row *strandRow) error {
 	if err != nil {
 		return err
 	}
-	sv := StrandView{Disclosure: row.disclosure(), Acceptance: row.Accepted.state(), ProviderPosition: p.position}
+	sv := StrandView{Disclosure: row.disclosure(), Acceptance: row.Accepted.state()}
 	sv.Withheld = registry.Withhold(sv.Acceptance, p.ProviderView)
 	if sv.Withheld == "" {
 		sv.Endpoints = p.Endpoints
