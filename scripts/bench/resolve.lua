@@ -1,8 +1,9 @@
--- Resolves passports with wrk: wrk -s resolve.lua http://127.0.0.1:7400 -- IDS zipf|uniform
+-- Resolves passports with wrk: wrk -s resolve.lua http://127.0.0.1:7400 -- IDS zipf|uniform [QUERY]
 --
 -- IDS is the file that dcann bench fill wrote, mapped into memory so that any of ten million identifiers
 -- is as near as the first. zipf asks for the first 10,000 by Zipf's law, uniform for all alike. The same
--- script drives the node and its reference, so that what it costs, it costs both.
+-- script drives the node and its reference, so that what it costs, it costs both. QUERY is for all of them, such
+-- as consistency=linearizable.
 local ffi = require("ffi")
 
 ffi.cdef [[
@@ -26,7 +27,8 @@ function init(args)
   ids = ffi.cast("const char *", ffi.C.mmap(nil, size, 1, 1, fd, 0))
   count = size / line
   math.randomseed(os.time() * 16 + worker)
-  head, tail = "GET /1.0/identifiers/", " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
+  local query = args[3] and "?" .. args[3] or ""
+  head, tail = "GET /1.0/identifiers/", query .. " HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\n\r\n"
   if args[2] == "zipf" then
     zipf(math.min(hot, count))
   else
