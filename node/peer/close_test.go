@@ -78,3 +78,26 @@ func TestClose(t *testing.T) {
 		return !strings.Contains(b.String(), label)
 	})
 }
+
+// TestDialAfterClose: a Raft that was closed, or whose mesh was, opens no connection that nobody would close.
+func TestDialAfterClose(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m1, m2 := open(t, h.issue(t, "n1")), open(t, h.issue(t, "n2"))
+	echo(t, m1.Raft())
+	former := m2.Raft()
+	former.Close()
+	present := m2.Raft()
+	if _, err := former.Dial(raftTarget(m1), 0); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed layer: %v", err)
+	}
+	conn, err := present.Dial(raftTarget(m1), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping(t, conn)
+	m2.Close()
+	if _, err := m2.dial(t.Context(), "n1", m1.Addr(), kindRaft, nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a closed mesh: %v", err)
+	}
+}

@@ -16,7 +16,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"wrong name", func(t *testing.T, h *house, c *Config) {
 			h.issueAt(t, "n1", h.authority, time.Now(), "n2")
-		}, []string{"n1-cert.pem", `"n2"`, `expected "n1"`}},
+		}, []string{"n1-cert.pem", `is for "n2", "localhost", expected "n1"`}},
 		{"name not first", func(_ *testing.T, _ *house, c *Config) { c.Name = "localhost" }, []string{"n1-cert.pem", `"n1"`, `expected "localhost" as the first`}},
 		{"expired", func(t *testing.T, h *house, _ *Config) {
 			h.issueAt(t, "n1", h.authority, time.Now().Add(-48*time.Hour), "n1")

@@ -230,3 +230,27 @@ func TestNameOfOther(t *testing.T) {
 		t.Error("no name for an unknown kind")
 	}
 }
+
+// TestDeadlinesEnd: the deadlines of becoming acquainted do not end a connection that is in use.
+func TestDeadlinesEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	c := h.issue(t, "n1")
+	c.HandshakeTimeout = 500 * time.Millisecond
+	m1, m2 := open(t, c), open(t, h.issue(t, "n2"))
+	echo(t, m1.Raft())
+	r2 := m2.Raft()
+	var conn net.Conn
+	eventually(t, "a connection", func() (ok bool) { // a busy machine may miss the short deadlines
+		var err error
+		conn, err = r2.Dial(raftTarget(m1), c.HandshakeTimeout)
+		return err == nil
+	})
+	<-time.After(c.HandshakeTimeout + 50*time.Millisecond)
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
