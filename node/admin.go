@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,41 +15,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/jws"
 	"github.com/dcann/dcann/registry/wire"
 )
 
 // adminServer answers the operator: who can reach its listener may do all this, so there is no other check.
+// What concerns the whole registry can be asked of any node. Bodies are JSON unless it says otherwise.
 //
-//	POST /scrub          erased data leaves the files now, instead of within Config.ScrubEvery
-//	POST /policy         introduces the next policy, signed by an accreditation key of the one in force
-//	POST /level          raises the level of commands (DESIGN 8), once every node runs a release that knows it
-//	GET  /metrics        as on the public listener
-//	GET  /debug/pprof/   profiles (net/http/pprof)
+//	POST /scrub             erased data leaves the files now, instead of within Config.ScrubEvery
+//	POST /policy            introduces the next policy (compact JWS), signed by an accreditation key of the one in force
+//	POST /level             raises the level of commands (DESIGN 8; a number), once every node runs a release that knows it
+//	GET  /cluster           cluster.Overview: all nodes, as the leader knows them
+//	POST /cluster/join      joinRequest: a node becomes a member, a voter once it has caught up
+//	POST /cluster/remove    removeRequest
+//	POST /cluster/transfer  transferRequest: another node leads
+//	POST /cluster/check     checkRequest -> cluster.CheckReport: compares the states of all nodes
+//	GET  /backup            the state as an archive (node/archive), which ends in its checksum
+//	GET  /metrics           as on the public listener
+//	GET  /debug/pprof/      profiles (net/http/pprof)
 func (n *Node) adminServer() *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /scrub", n.adminCall(func(r *http.Request) error { return n.cluster.Scrub(r.Context()) }))
-	mux.HandleFunc("POST /policy", n.adminCall(func(r *http.Request) error {
-		raw, err := io.ReadAll(io.LimitReader(r.Body, registry.MaxStatement+1))
-		if err != nil {
-			return invalid("policy: %v", err)
-		}
-		_, err = n.cluster.SubmitPolicy(r.Context(), raw)
-		return err
+	n.adminWrites(mux)
+	n.adminCluster(mux)
+	mux.Handle("GET /backup", n.operator(n.backup))
+	mux.Handle("GET /metrics", n.operator(func(s *session, w http.ResponseWriter, r *http.Request) {
+		promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	}))
-	mux.HandleFunc("POST /level", n.adminCall(func(r *http.Request) error {
-		text, err := io.ReadAll(io.LimitReader(r.Body, maxLevel))
-		if err != nil {
-			return invalid("level: %v", err)
-		}
-		level, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
-		if err != nil {
-			return invalid("level: %v: expected a number", err)
-		}
-		_, err = n.cluster.SubmitLevel(r.Context(), uint32(level))
-		return err
-	}))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -59,45 +54,183 @@ func (n *Node) adminServer() *http.Server {
 	}
 }
 
+func (n *Node) adminWrites(mux *http.ServeMux) {
+	mux.Handle("POST /scrub", n.adminCall(func(s *session, r *http.Request) error { return s.cluster.Scrub(r.Context()) }))
+	mux.Handle("POST /policy", n.adminCall(func(s *session, r *http.Request) error {
+		raw, err := io.ReadAll(io.LimitReader(r.Body, registry.MaxStatement+1))
+		if err != nil {
+			return invalid("policy: %v", err)
+		}
+		_, err = s.cluster.SubmitPolicy(r.Context(), raw)
+		return err
+	}))
+	mux.Handle("POST /level", n.adminCall(func(s *session, r *http.Request) error {
+		text, err := io.ReadAll(io.LimitReader(r.Body, maxLevel))
+		if err != nil {
+			return invalid("level: %v", err)
+		}
+		level, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+		if err != nil {
+			return invalid("level: %v: expected a number", err)
+		}
+		_, err = s.cluster.SubmitLevel(r.Context(), uint32(level))
+		return err
+	}))
+}
+
+// The bodies of the calls that change the members.
+type (
+	joinRequest struct {
+		Name    string `json:"name"`
+		Address string `json:"address"` // host:port where the others reach it
+		Replica bool   `json:"replica"`
+	}
+	removeRequest struct {
+		Name string `json:"name"`
+	}
+	transferRequest struct {
+		To string `json:"to"` // a voter; empty: whichever is furthest
+	}
+	checkRequest struct {
+		Full bool `json:"full"` // read all rows from disk, too
+	}
+)
+
+func (n *Node) adminCluster(mux *http.ServeMux) {
+	mux.Handle("GET /cluster", n.operator(func(s *session, w http.ResponseWriter, r *http.Request) {
+		o, err := s.cluster.Overview(r.Context())
+		n.answer(w, r, o, err)
+	}))
+	mux.Handle("POST /cluster/join", n.adminCall(func(s *session, r *http.Request) error {
+		var q joinRequest
+		if err := readAdmin(r, &q); err != nil {
+			return err
+		}
+		return s.cluster.Join(r.Context(), cluster.Peer{Name: q.Name, Address: q.Address}, q.Replica)
+	}))
+	mux.Handle("POST /cluster/remove", n.adminCall(func(s *session, r *http.Request) error {
+		var q removeRequest
+		if err := readAdmin(r, &q); err != nil {
+			return err
+		}
+		return s.cluster.Remove(r.Context(), q.Name)
+	}))
+	mux.Handle("POST /cluster/transfer", n.adminCall(func(s *session, r *http.Request) error {
+		var q transferRequest
+		if err := readAdmin(r, &q); err != nil {
+			return err
+		}
+		return s.cluster.TransferLeadership(r.Context(), q.To)
+	}))
+	mux.Handle("POST /cluster/check", n.operator(func(s *session, w http.ResponseWriter, r *http.Request) {
+		var q checkRequest
+		err := readAdmin(r, &q)
+		var report cluster.CheckReport
+		if err == nil {
+			report, err = s.cluster.Check(r.Context(), q.Full)
+		}
+		n.answer(w, r, report, err)
+	}))
+}
+
+// maxAdminBody is how many bytes the JSON of an operator's call may have.
+const maxAdminBody = 64 << 10
+
+func readAdmin(r *http.Request, to any) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAdminBody))
+	if err != nil {
+		return invalid("the request: %v", err)
+	}
+	return jws.DecodeJSON(body, to)
+}
+
+// backup streams the state. What was sent when an error comes is cut off, so that nobody takes it for whole.
+func (n *Node) backup(s *session, w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	copied, err := s.cluster.Backup()
+	if err != nil {
+		n.answer(w, r, nil, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(copied.Size(), 10))
+	sent, err := copied.WriteTo(contextWriter{r.Context(), w})
+	if err = errors.Join(err, copied.Close()); err != nil {
+		n.log.Error("backup failed", "sent_bytes", sent, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	n.log.Info("backup done", "index", copied.Header().Index, "bytes", sent, "took", time.Since(began))
+}
+
+// contextWriter ends writing with its context.
+type contextWriter struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (w contextWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.w.Write(p)
+}
+
 // maxLevel is how many bytes the text of a level may have.
 const maxLevel = 16
 
+// operator has handle answer from the present session, whose end ends the request.
+func (n *Node) operator(handle func(*session, http.ResponseWriter, *http.Request)) http.Handler {
+	return n.inSession(func(s *session) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(s.ended, cancel)()
+			handle(s, w, r.WithContext(ctx))
+		})
+	}, func(w http.ResponseWriter, _ *http.Request) { n.refuse(w, n.whyNot()) })
+}
+
 // adminCall answers 204, or the problem.
-func (n *Node) adminCall(do func(*http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		err := do(r)
-		if err == nil {
-			n.log.Info("admin call done", "path", r.URL.Path)
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
+func (n *Node) adminCall(do func(*session, *http.Request) error) http.Handler {
+	return n.operator(func(s *session, w http.ResponseWriter, r *http.Request) { n.answer(w, r, nil, do(s, r)) })
+}
+
+// answer answers with body, 204 if there is none, or the problem.
+func (n *Node) answer(w http.ResponseWriter, r *http.Request, body any, err error) {
+	if err != nil {
 		n.log.Error("admin call failed", "path", r.URL.Path, "error", err)
-		p := wire.ProblemOf(err)
-		p.Detail = err.Error() // the operator may know what is inside
-		body, err := wire.Encode(p)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", wire.TypeProblem)
-		w.WriteHeader(p.Status)
-		_, _ = w.Write(body)
+		n.refuse(w, err) // the operator may know what is inside
+		return
 	}
+	if r.Method != http.MethodGet {
+		n.log.Info("admin call done", "path", r.URL.Path)
+	}
+	if body == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	text, err := wire.Encode(body)
+	if err != nil {
+		n.refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", wire.TypeJSON)
+	_, _ = w.Write(text)
 }
 
 // registerMetrics adds what is the whole node's to the metrics that api has of requests.
-func (n *Node) registerMetrics() {
+func (n *Node) registerMetrics(s *session) {
 	gauge := func(name, help string, value func() float64) {
-		n.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
-	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	n.metrics.MustRegister(&clusterCollector{cluster: n.cluster})
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.metrics.MustRegister(&clusterCollector{cluster: s.cluster})
 	gauge("dcann_disk_low", "1 if writes are refused for want of free disk.", func() float64 {
-		if n.cluster.Status().Free < n.config.MinFree {
+		if s.cluster.Status().Free < n.config.MinFree {
 			return 1
 		}
 		return 0
 	})
-	gauge("dcann_journal_entries", "Entries of the journal.", func() float64 { return float64(n.store.NextPosition()) })
-	gauge("dcann_state_disk_bytes", "Bytes of the state on disk.", func() float64 { return float64(n.store.Metrics().DiskBytes) })
+	gauge("dcann_journal_entries", "Entries of the journal.", func() float64 { return float64(s.store.NextPosition()) })
+	gauge("dcann_state_disk_bytes", "Bytes of the state on disk.", func() float64 { return float64(s.store.Metrics().DiskBytes) })
 }

@@ -37,7 +37,7 @@ func TestAdminLevel(t *testing.T) {
 			t.Errorf("%s: %v: expected %s, and %q", tt.name, err, tt.want, tt.says)
 		}
 	}
-	if got := n.store.Level(); got != state.MaxLevel {
+	if got := n.current.Load().store.Level(); got != state.MaxLevel {
 		t.Errorf("the level is %d: expected %d", got, state.MaxLevel)
 	}
 }

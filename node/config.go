@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/registry"
 )
 
@@ -39,6 +40,35 @@ type Config struct {
 	// Country is the registry's, two lower-case letters. It is fixed by the first policy; given later, it
 	// must be the same. Default: what the policy says, and xz at a first start with Dev.
 	Country registry.Country
+
+	// NodeListen is the address of the port where the nodes of a registry talk to each other, by mutual TLS,
+	// host:port. Empty: this node is alone.
+	NodeListen string
+
+	// NodeAddress is where the others reach NodeListen, host:port. Default: what Nodes says of this node,
+	// else NodeListen.
+	NodeAddress string
+
+	// Nodes are the founding members of the registry, this node among them, the same on all of them and at
+	// every start: they begin the registry together, in any order. A node that is not among them waits to be
+	// joined (dcann cluster join); the list tells it whom to ask. With NodeListen at least one is needed.
+	Nodes []cluster.Peer
+
+	// NodeCert, NodeKey and NodeCA are PEM files: the certificate of this node, whose DNS name is Name, its
+	// key, and the authorities that sign the nodes' certificates. Whoever has a certificate of theirs in the
+	// name of a member is that member. Changed files are taken up within 10 s without a restart.
+	NodeCert, NodeKey, NodeCA string
+
+	// Replica makes this a read replica, which answers reads and never votes.
+	Replica bool
+
+	// RemoveDeadAfter is how long a member may be silent before it is taken out of the registry, provided that
+	// at least three voters remain. Default 10 min; negative: never.
+	RemoveDeadAfter time.Duration
+
+	// ElectionTimeout is how long a node waits for its leader before it stands for election. Longer where the
+	// nodes are far apart: ten times the round trip or more. Default 500 ms.
+	ElectionTimeout time.Duration
 
 	// Policy is a file with the signed first policy (dcann policy new). A first start needs it, unless Dev;
 	// later it may be left out, and if given must not disagree with the policy in force.
@@ -102,6 +132,18 @@ func (c Config) withDefaults() Config {
 	def(&c.Name, DefaultName)
 	def(&c.HTTP, DefaultHTTP)
 	def(&c.Admin, "unix:"+filepath.Join(c.Data, "admin.sock"))
+	for _, p := range c.Nodes {
+		if p.Name == c.Name {
+			def(&c.NodeAddress, p.Address)
+		}
+	}
+	def(&c.NodeAddress, c.NodeListen)
+	if c.ElectionTimeout == 0 {
+		c.ElectionTimeout = cluster.DefaultHeartbeatTimeout
+	}
+	if c.RemoveDeadAfter == 0 {
+		c.RemoveDeadAfter = cluster.DefaultRemoveDeadAfter
+	}
 	if c.MinFree == 0 {
 		c.MinFree = DefaultMinFree
 	}
@@ -145,7 +187,45 @@ func (c Config) Validate() error {
 	case c.CacheBytes < 0:
 		return invalid("cache-bytes is %d: expected not to be negative", c.CacheBytes)
 	}
+	if err := c.validateNodes(); err != nil {
+		return err
+	}
 	return c.validateDev()
+}
+
+// clustered reports whether the node has others.
+func (c Config) clustered() bool { return c.NodeListen != "" }
+
+func (c Config) validateNodes() error {
+	if !c.clustered() {
+		for name, given := range map[string]bool{"node": len(c.Nodes) > 0, "node-address": c.NodeAddress != "", "node-cert": c.NodeCert != "",
+			"node-key": c.NodeKey != "", "node-ca": c.NodeCA != "", "replica": c.Replica} {
+			if given {
+				return invalid("%s without node-listen: expected the address where the nodes talk to each other", name)
+			}
+		}
+		return nil
+	}
+	for name, address := range map[string]string{"node-listen": c.NodeListen, "node-address": c.NodeAddress} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return invalid("%s %q: expected host:port", name, address)
+		}
+	}
+	for name, file := range map[string]string{"node-cert": c.NodeCert, "node-key": c.NodeKey, "node-ca": c.NodeCA} {
+		if file == "" {
+			return invalid("node-listen is %s and %s is empty: expected a PEM file (dcann cluster init makes them)", c.NodeListen, name)
+		}
+	}
+	if c.Dev {
+		return invalid("dev with node-listen %s: a test registry of several nodes is made by dcann cluster init", c.NodeListen)
+	}
+	if c.ElectionTimeout < 50*time.Millisecond || c.ElectionTimeout > time.Minute {
+		return invalid("election-timeout is %v: expected 50ms to 1m", c.ElectionTimeout)
+	}
+	if err := c.cluster(nil).Validate(); err != nil {
+		return invalid("%v", err)
+	}
+	return nil
 }
 
 func (c Config) validateDev() error {

@@ -5,6 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/dcann/dcann/node/cluster"
 )
 
 // checkData reports whether a registry was begun under data. It refuses a state whose Raft log is gone: a
@@ -15,13 +19,14 @@ func checkData(data string) (begun bool, err error) {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err == nil, err
 	}
-	held, err := os.ReadDir(filepath.Join(data, stateDir))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
+	place, err := cluster.OpenPlace(vfs.Default, data)
+	if err != nil {
+		return false, err
+	}
+	switch held, err := place.Holds(); {
 	case err != nil:
 		return false, err
-	case len(held) > 0:
+	case held:
 		return false, invalid("%s holds a state, and the Raft log beside it, %s, is missing: put it back, or restore both from one backup, or wipe both to begin anew", data, filepath.Join(data, raftDir))
 	}
 	return false, nil

@@ -42,7 +42,7 @@ func TestOthersCannotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, dir := range []string{stateDir, raftDir} {
+		for _, dir := range []string{"state", raftDir} {
 			info, err := os.Stat(filepath.Join(data, dir))
 			if err != nil || info.Mode().Perm() != 0o700 {
 				t.Errorf("first %v: %s has mode %v, %v: expected 0700", first, dir, info.Mode(), err)
@@ -68,14 +68,14 @@ func TestOthersCannotRead(t *testing.T) {
 			t.Fatalf("%d files, %v", seen, err)
 		}
 	}
-	kept, err := filepath.Glob(filepath.Join(data, stateDir, "OPTIONS-*"))
+	kept, err := filepath.Glob(filepath.Join(data, "state", "OPTIONS-*"))
 	if err != nil || len(kept) == 0 {
 		t.Fatal("no file of the state is kept", err)
 	}
 	if err := os.Chmod(kept[0], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := closeDir(filepath.Join(data, stateDir)); err != nil {
+	if err := closeDir(filepath.Join(data, "state")); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(kept[0]); err != nil || info.Mode().Perm() != 0o600 {
@@ -90,18 +90,18 @@ func TestNotReadyWithoutPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.cluster.WaitReady(t.Context()); err != nil {
+	if err := n.current.Load().cluster.WaitReady(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	status := func() int {
 		w := httptest.NewRecorder()
-		n.api.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, wire.PathReady, nil))
+		n.current.Load().api.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, wire.PathReady, nil))
 		return w.Code
 	}
 	if got := status(); got != http.StatusServiceUnavailable {
 		t.Errorf("/readyz says %d before there is a policy: expected 503", got)
 	}
-	if err := n.establish(t.Context()); err != nil {
+	if err := n.establish(t.Context(), n.current.Load()); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(); got != http.StatusOK {
@@ -117,7 +117,7 @@ func TestRaftLogIsMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.establish(t.Context()); err != nil {
+	if err := n.establish(t.Context(), n.current.Load()); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Close(); err != nil {

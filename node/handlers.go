@@ -1,9 +1,6 @@
 package node
 
-import (
-	"net/http"
-	"sync"
-)
+import "sync"
 
 // handlers knows of the requests under way. http.Server does not: Close cuts the connections and leaves
 // the handlers running, and one that reads from a state that was closed under it ends the process.
@@ -12,17 +9,15 @@ type handlers struct {
 	over    bool         // guarded by running
 }
 
-// track makes next known to h, and refuses once h has ended.
-func (h *handlers) track(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.running.RLock()
-		defer h.running.RUnlock()
-		if h.over {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// run calls handle, and reports false without calling it once h has ended.
+func (h *handlers) run(handle func()) bool {
+	h.running.RLock()
+	defer h.running.RUnlock()
+	if h.over {
+		return false
+	}
+	handle()
+	return true
 }
 
 // end returns when no handler runs, and from then on none does. It has no bound of its own: a handler whose

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -16,11 +15,10 @@ func TestHandlersEnd(t *testing.T) {
 	t.Parallel()
 	var h handlers
 	entered, leave := make(chan struct{}), make(chan struct{})
-	served := h.track(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		close(entered) // a second one would panic
+	go h.run(func() {
+		close(entered)
 		<-leave
-	}))
-	go served.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	})
 	<-entered
 	ended := make(chan struct{})
 	go func() { h.end(); close(ended) }()
@@ -31,10 +29,8 @@ func TestHandlersEnd(t *testing.T) {
 	}
 	close(leave)
 	<-ended
-	late := httptest.NewRecorder()
-	served.ServeHTTP(late, httptest.NewRequest(http.MethodGet, "/", nil))
-	if late.Code != http.StatusServiceUnavailable {
-		t.Errorf("a late request: status %d", late.Code)
+	if h.run(func() { t.Error("a handler ran after the end") }) {
+		t.Error("a late request was taken")
 	}
 }
 
@@ -64,11 +60,11 @@ func TestRunWaitsForHandlers(t *testing.T) {
 	}
 	n.stop()
 	n.wait(t)
-	if !n.handlers.running.TryLock() {
+	if !n.current.Load().handlers.running.TryLock() {
 		t.Fatal("a handler still runs")
 	}
-	over := n.handlers.over
-	n.handlers.running.Unlock()
+	over := n.current.Load().handlers.over
+	n.current.Load().handlers.running.Unlock()
 	if !over {
 		t.Error("Run did not wait for the handlers")
 	}
@@ -78,8 +74,8 @@ func TestRunWaitsForHandlers(t *testing.T) {
 
 // busy reports whether a handler runs.
 func (r *running) busy() bool {
-	if r.handlers.running.TryLock() {
-		r.handlers.running.Unlock()
+	if r.current.Load().handlers.running.TryLock() {
+		r.current.Load().handlers.running.Unlock()
 		return false
 	}
 	return true

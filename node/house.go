@@ -22,16 +22,44 @@ func (n *Node) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-disk.C:
-			watch.look(n.cluster.Status().Free, n.log)
+			n.withSession(func(s *session) { watch.look(s.cluster.Status().Free, n.log) })
 		case <-certificates.C:
-			if n.cert != nil {
-				n.cert.follow(n.log)
-			}
+			n.followCertificates()
 		case <-scrubs.C:
-			// It does nothing when nothing was erased; what fails is tried again next time.
-			if err := n.cluster.Scrub(ctx); err != nil && ctx.Err() == nil {
-				n.log.Error("scrub failed, erased data is still in the files", "error", err)
-			}
+			n.withSession(func(s *session) { n.scrub(ctx, s) })
 		}
+	}
+}
+
+// withSession calls do, which may use the session until it returns, if there is one.
+func (n *Node) withSession(do func(*session)) {
+	if s := n.current.Load(); s != nil {
+		s.handlers.run(func() { do(s) })
+	}
+}
+
+// scrub does nothing when nothing was erased; what fails is tried again next time.
+func (n *Node) scrub(ctx context.Context, s *session) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ended, cancel)()
+	if err := s.cluster.Scrub(ctx); err != nil && ctx.Err() == nil {
+		n.log.Error("scrub failed, erased data is still in the files", "error", err)
+	}
+}
+
+// followCertificates takes up files that have changed.
+func (n *Node) followCertificates() {
+	if n.cert != nil {
+		n.cert.follow(n.log)
+	}
+	if n.mesh == nil {
+		return
+	}
+	switch changed, err := n.mesh.Reload(); {
+	case err != nil:
+		n.log.Error("node certificate not reloaded, the old one stays", "error", err)
+	case changed:
+		n.log.Info("node certificate reloaded", "file", n.config.NodeCert)
 	}
 }

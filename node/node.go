@@ -8,35 +8,31 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"sync/atomic"
 
 	"github.com/dcann/dcann/node/api"
 	"github.com/dcann/dcann/node/cluster"
+	"github.com/dcann/dcann/node/peer"
 	"github.com/dcann/dcann/registry"
-	"github.com/dcann/dcann/registry/state"
 )
 
-// The directories under Config.Data.
-const (
-	stateDir = "state"
-	raftDir  = "raft"
-)
+// raftDir is the directory of the Raft log under Config.Data; the states beside it are cluster.Place's.
+const raftDir = "raft"
 
 // Node is one running node of a registry: Open, Run, Close.
 type Node struct {
 	config  Config
+	version string
 	log     *slog.Logger
 	lock    *dirLock
 	cert    *certificate // nil without TLS
-	store   *state.Store
-	cluster *cluster.Cluster
-	api     *api.Server
-	metrics *prometheus.Registry
+	mesh    *peer.Mesh   // nil for a node that is alone
+	current atomic.Pointer[session]
+	waiting atomic.Pointer[string] // what a start waits for, while there is no session
 
 	public, admin net.Listener // admin is nil when it is off
-	handlers      handlers     // of both
 	ready         chan struct{}
 	closeOnce     sync.Once
 	closeErr      error
@@ -45,42 +41,51 @@ type Node struct {
 // Open takes the data directory, opens what is in it and binds the listeners; nothing is answered before
 // Run. version is the software's. ctx bounds the opening only. The caller closes the node, also after Run.
 //
+// A node of several that has no data yet opens the rest in Run, where it can wait for the others.
+//
 // The error's kind is Invalid for a configuration that cannot be, Unavailable when another process has the
 // directory.
 func Open(ctx context.Context, config Config, version string, log *slog.Logger) (*Node, error) {
-	if err := config.Validate(); err != nil {
-		return nil, err
-	}
-	data, err := filepath.Abs(config.Data)
+	config, err := config.complete()
 	if err != nil {
 		return nil, err
 	}
-	config.Data = data
-	config = config.withDefaults()
-	if err := config.Validate(); err != nil { // once more: the path of the socket has become longer
+	n := &Node{config: config, version: version, log: log, ready: make(chan struct{})}
+	if n.lock, err = lockDir(config.Data); err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, log: log, metrics: prometheus.NewRegistry(), ready: make(chan struct{})}
-	if n.lock, err = lockDir(data); err != nil {
-		return nil, err
-	}
-	if err := n.open(ctx, version); err != nil {
+	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
+// complete is c with all defaults, validated.
+func (c Config) complete() (Config, error) {
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		return c, err
+	}
+	c.Data = data
+	c = c.withDefaults()
+	return c, c.Validate() // once more: the path of the socket has become longer
+}
+
 // open fills n in, as far as it gets: Close closes what is there.
-func (n *Node) open(ctx context.Context, version string) (err error) {
+func (n *Node) open(ctx context.Context) (err error) {
 	data := n.config.Data
 	if err := checkSpace(data, min(startFree, n.config.MinFree)); err != nil {
 		return err
 	}
 	// A first start that cannot end well leaves nothing behind.
-	switch begun, err := checkData(data); {
-	case err != nil:
+	begun, err := checkData(data)
+	if err != nil {
 		return err
-	case !begun:
+	}
+	if !begun && n.founds() {
 		if _, err := firstPolicy(n.config); err != nil {
 			return err
 		}
@@ -96,37 +101,21 @@ func (n *Node) open(ctx context.Context, version string) (err error) {
 	if n.admin, err = listenAdmin(n.config.Admin); err != nil {
 		return err
 	}
-	// In this order: checkData takes a state without a log for a log that was lost.
-	for _, name := range []string{raftDir, stateDir} {
-		if err := closeDir(filepath.Join(data, name)); err != nil {
-			return fmt.Errorf("keep others out of the data: %w", err)
-		}
-	}
-	n.store, err = state.Open(filepath.Join(data, stateDir), state.Options{
-		CacheBytes:        n.config.CacheBytes,
-		OnBackgroundError: func(err error) { n.log.Error("state cannot be written, trying again", "error", err) },
-	})
-	if err != nil {
-		return fmt.Errorf("open the state under %s: %w", data, err)
-	}
-	if p := n.store.Policy(); p != nil {
-		if err := agree(n.config, p); err != nil {
+	if n.config.clustered() {
+		if n.mesh, err = openMesh(n); err != nil {
 			return err
 		}
+		if !begun {
+			return nil
+		}
 	}
-	n.cluster, err = cluster.Open(ctx, cluster.Config{
-		Dir: filepath.Join(data, raftDir), Name: n.config.Name, MinFree: n.config.MinFree,
-	}, n.store, n.log)
-	if err != nil {
-		return fmt.Errorf("open the Raft log under %s: %w", data, err)
-	}
-	n.registerMetrics()
-	n.api, err = api.New(api.Config{
-		Version: version, TrustedProxies: n.config.TrustedProxies, LimitLoopback: n.config.LimitLoopback,
-		RequestsPerSecond: n.config.RequestsPerSecond, CreationsPerHour: n.config.CreationsPerHour,
-		Metrics: n.metrics,
-	}, n.cluster, n.store, n.log)
-	return err
+	return n.openSession(ctx)
+}
+
+// founds reports whether this node may be the one that proposes the first policy: one that is joined later
+// finds it in force.
+func (n *Node) founds() bool {
+	return !n.config.clustered() || slices.ContainsFunc(n.config.Nodes, func(p cluster.Peer) bool { return p.Name == n.config.Name })
 }
 
 // URL is where the public listener answers, without trailing slash.
@@ -157,9 +146,6 @@ func (n *Node) Ready() <-chan struct{} { return n.ready }
 func (n *Node) Close() error {
 	n.closeOnce.Do(func() {
 		var errs []error
-		if n.api != nil {
-			n.api.Close()
-		}
 		for _, l := range []net.Listener{n.public, n.admin} {
 			if l != nil {
 				if err := l.Close(); !errors.Is(err, net.ErrClosed) {
@@ -167,11 +153,11 @@ func (n *Node) Close() error {
 				}
 			}
 		}
-		if n.cluster != nil {
-			errs = append(errs, n.cluster.Close())
+		if s := n.current.Swap(nil); s != nil {
+			errs = append(errs, s.close())
 		}
-		if n.store != nil {
-			errs = append(errs, n.store.Close())
+		if n.mesh != nil {
+			errs = append(errs, n.mesh.Close())
 		}
 		errs = append(errs, n.lock.release())
 		n.closeErr = errors.Join(errs...)
@@ -193,41 +179,26 @@ func (n *Node) Run(parent context.Context) error {
 			}
 		})
 	}
-	public := n.api.HTTPServer()
-	public.Handler = n.handlers.track(public.Handler)
+	public := api.HTTPServer(n.apiConfig(nil), n.publicHandler(), n.log)
 	servers := []*http.Server{public}
 	start("http listener", func() error { return serve(public, n.public) })
 	if n.admin != nil {
 		operator := n.adminServer()
-		operator.Handler = n.handlers.track(operator.Handler)
 		servers = append(servers, operator)
 		start("admin listener", func() error { return serve(operator, n.admin) })
 	}
-	start("policy", func() error {
-		if err := n.establish(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil // stopped before it began
-			}
-			return err
-		}
-		n.log.Info("ready", "http", n.URL(), "admin", n.Admin(), "country", n.store.Policy().Country)
-		close(n.ready)
-		return nil
-	})
+	start("registry", func() error { return n.live(ctx) })
 	start("housekeeping", func() error { n.keepHouse(ctx); return nil })
 
 	var failure error
-	select {
-	case <-n.cluster.Done():
-		failure = fmt.Errorf("the node cannot go on: %w", n.cluster.Err())
-		cancel(failure)
-	case <-ctx.Done():
-		if parent.Err() == nil { // not asked to stop: something failed
-			failure = context.Cause(ctx)
-		}
+	<-ctx.Done()
+	if parent.Err() == nil { // not asked to stop: something failed
+		failure = context.Cause(ctx)
 	}
 	n.log.Info("stopping")
-	n.api.Close()
+	if s := n.current.Load(); s != nil {
+		s.api.Close()
+	}
 	n.drain(servers)
 	work.Wait()
 	return failure
@@ -252,8 +223,15 @@ func (n *Node) drain(servers []*http.Server) {
 			_ = s.Close()
 		}
 	}
-	n.handlers.end()
+	if s := n.current.Load(); s != nil {
+		s.handlers.end()
+	}
 }
 
 // Country is the registry's, once Ready.
-func (n *Node) Country() registry.Country { return n.store.Policy().Country }
+func (n *Node) Country() registry.Country {
+	if s := n.current.Load(); s != nil && s.store.Policy() != nil {
+		return s.store.Policy().Country
+	}
+	return n.config.Country
+}

@@ -76,7 +76,7 @@ func devKey(dir string) (jws.PrivateKey, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return jws.PrivateKey{}, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, stateDir)); !errors.Is(err, fs.ErrNotExist) {
+	if begun, err := checkData(dir); begun || err != nil {
 		return jws.PrivateKey{}, errors.Join(err, invalid("the accreditation key %s is missing, and a registry is there already, which would not know another: put the file back, or name an empty directory with --data", path))
 	}
 	key, err := jws.GenerateKey(jws.Ed25519)
@@ -182,36 +182,50 @@ func describe(p *registry.Policy) string {
 
 // establish sees to it that the registry has a policy and that this node was started in agreement with
 // it. It waits until the node has caught up, so that what a crash left in the log counts.
-func (n *Node) establish(ctx context.Context) error {
-	if err := n.cluster.WaitReady(ctx); err != nil {
-		return err
+func (n *Node) establish(ctx context.Context, s *session) error {
+	for s.cluster.Ready() != nil {
+		select {
+		case <-time.After(establishPoll):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.cluster.Done():
+			return s.cluster.Err()
+		}
 	}
-	if p := n.store.Policy(); p != nil {
+	if p := s.store.Policy(); p != nil {
 		return agree(n.config, p)
 	}
 	raw, err := firstPolicy(n.config)
 	if err != nil {
 		return err
 	}
-	if err := n.propose(ctx, raw); err != nil {
+	p, err := n.propose(ctx, s, raw)
+	if err != nil {
 		return fmt.Errorf("propose the first policy: %w", err)
 	}
-	p := n.store.Policy()
 	n.log.Info("first policy in force", slog.String("country", string(p.Country)), slog.Duration("recovery_window", p.Window()))
 	return agree(n.config, p)
 }
 
-// propose submits a policy until there is a leader that takes it.
-func (n *Node) propose(ctx context.Context, raw []byte) error {
+// establishPoll is how often a start looks whether it may go on.
+const establishPoll = 5 * time.Millisecond
+
+// propose submits the first policy until it, or that of another node, is in force here.
+func (n *Node) propose(ctx context.Context, s *session, raw []byte) (*registry.Policy, error) {
 	for {
-		_, err := n.cluster.SubmitPolicy(ctx, raw)
-		if !errors.Is(err, registry.Unavailable) {
-			return err
+		_, err := s.cluster.SubmitPolicy(ctx, raw)
+		if p := s.store.Policy(); p != nil {
+			return p, nil
+		}
+		if err != nil && !errors.Is(err, registry.Unavailable) {
+			return nil, err
 		}
 		select {
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(10 * establishPoll):
 		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+			return nil, errors.Join(err, ctx.Err())
+		case <-s.cluster.Done():
+			return nil, s.cluster.Err()
 		}
 	}
 }

@@ -67,15 +67,20 @@ func (s *Server) Handler() http.Handler { return s.echo }
 
 // HTTPServer is a server with the caps and time-outs that the handlers count on; the caller serves with it,
 // and calls Close before Shutdown, which waits for running requests and so for streams.
-func (s *Server) HTTPServer() *http.Server {
+func (s *Server) HTTPServer() *http.Server { return HTTPServer(s.config, s.echo, s.log) }
+
+// HTTPServer is a server for handler, which has requests answered by a Server, with the caps and time-outs that
+// it counts on.
+func HTTPServer(config Config, handler http.Handler, log *slog.Logger) *http.Server {
+	config = config.withDefaults()
 	return &http.Server{
-		Handler:           s.echo,
+		Handler:           handler,
 		MaxHeaderBytes:    wire.MaxHeaderBytes,
 		ReadHeaderTimeout: wire.HeaderTimeout,
-		ReadTimeout:       s.config.ReadTimeout,
+		ReadTimeout:       config.ReadTimeout,
 		WriteTimeout:      wire.AnswerTimeout,
 		IdleTimeout:       wire.IdleTimeout,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

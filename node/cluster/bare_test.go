@@ -17,7 +17,7 @@ func bareRaft(b *testing.B) *raft.Raft {
 	if err != nil {
 		b.Fatal(err)
 	}
-	cfg := raftConfig(Config{Name: "a"}.withDefaults(), slog.New(slog.DiscardHandler))
+	cfg := raftConfig(Config{Name: "a"}.withDefaults(), RaftLogger(slog.New(slog.DiscardHandler)))
 	cfg.NotifyCh = make(chan bool, 1)
 	leads := make(chan bool, 1)
 	cfg.NotifyCh = leads

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/registry/state"
@@ -19,19 +20,36 @@ import (
 // Cluster is this node's part in the Raft cluster of its country. All methods are safe for concurrent
 // use. It does not own the state: close the Cluster first, then the Store.
 type Cluster struct {
-	cfg   Config
-	st    *state.Store
-	log   *logStore
-	raft  *raft.Raft
-	trans transport
+	cfg     Config
+	st      *state.Store
+	place   *Place // nil: states of others cannot be installed
+	log     *logStore
+	raft    *raft.Raft
+	running atomic.Pointer[raft.Raft] // raft, once it runs: calls of others may come before
+	links   Links                     // nil for a node that is alone
+	trans   transport
 
 	machine  *machine
 	applied  appliedIndex
 	office   atomic.Pointer[tenure] // set while this node may propose
 	settled  atomic.Bool            // it could at least once since it started
 	proposer *proposer
-	reads    readRounds
+	reads    readRounds // on the node that leads
+	asks     readRounds // elsewhere
 	space    freeSpace
+
+	fresh    freshness
+	ticked   atomic.Int64 // when follow last looked, in the unit of fresh
+	sole     atomic.Bool  // this node is the only voter
+	doubt    atomic.Bool  // it stood still, and whether it still leads was not confirmed since
+	doubting atomic.Bool  // a confirmation is under way for that
+	heard    reports      // of the others, while this node leads
+	clockOff atomic.Int64 // ns by which our clock is off the majority's, 0 if it is not
+	changing sync.Mutex   // one at a time changes the members
+	hclog    hclog.Logger
+
+	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
+	forwarded, forwardErrors, paused, leaderChanges atomic.Uint64
 
 	compacting sync.Mutex // one at a time changes TrailingLogs and cuts the log
 	scrubbed   atomic.Uint64
@@ -47,9 +65,13 @@ type Cluster struct {
 }
 
 // Open starts the node on the Raft log in cfg.Dir and the state st, and returns when Raft runs; see
-// WaitReady. If there is no log yet, it becomes the only voter of a new cluster. It refuses data that do
-// not belong together, saying why and what to do; ctx bounds the start only.
-func Open(ctx context.Context, cfg Config, st *state.Store, log *slog.Logger) (*Cluster, error) {
+// WaitReady. If there is no log yet it becomes the only voter of a new cluster, or with cfg.Net it waits until
+// it can begin one together with cfg.Nodes, or is joined to one: cfg.OnWait is told for what. It refuses data
+// that do not belong together, saying why and what to do; ctx bounds the start only.
+//
+// place is where st lies; when another node's state was installed beside it, Done is closed with
+// ErrReplaced: close this and the Store, and open both anew.
+func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *slog.Logger) (*Cluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -60,16 +82,28 @@ func Open(ctx context.Context, cfg Config, st *state.Store, log *slog.Logger) (*
 	if err := removeTemporary(cfg.Dir); err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, st: st, trans: loopback(cfg.Name), quit: make(chan struct{}), done: make(chan struct{})}
+	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), quit: make(chan struct{}), done: make(chan struct{})}
+	c.fresh.epoch = time.Now()
 	c.space.watch(cfg.Dir, cfg.MinFree)
 	if err := c.openStores(); err != nil {
 		return nil, err
 	}
-	if err := c.start(ctx, log); err != nil {
-		return nil, errors.Join(err, c.log.close())
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(err, c.unlink(), c.log.close())
 	}
 	return c, nil
 }
+
+// unlink closes the connections to the others.
+func (c *Cluster) unlink() error {
+	if c.links == nil {
+		return nil
+	}
+	return c.links.Close()
+}
+
+// alone reports whether there are no others, and never will be in this process.
+func (c *Cluster) alone() bool { return c.links == nil }
 
 const logFile = "raft.db"
 
@@ -80,7 +114,7 @@ func (c *Cluster) openStores() error {
 	if err != nil {
 		return err
 	}
-	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, syncDir: syncDir, epoch: time.Now()}
+	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp}
 	scrubbed, err := readScrubbed(c.cfg.Dir)
 	if err == nil {
 		err = syncDir(c.cfg.Dir) // the log's file is in it after a crash
@@ -112,10 +146,13 @@ func (c *Cluster) measureLog() error {
 	return nil
 }
 
-func (c *Cluster) start(ctx context.Context, log *slog.Logger) error {
+// start begins or joins a cluster if there is no data yet, and runs Raft.
+func (c *Cluster) start(ctx context.Context) error {
 	stable := &stableStore{log: c.log, quit: c.quit, fail: c.fail, strict: true}
-	self := raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(c.cfg.Name), Address: c.trans.trans.LocalAddr()}
-	if err := bootstrap(c.log, stable, c.st, []raft.Server{self}); err != nil {
+	if err := c.settleInstalled(); err != nil {
+		return err
+	}
+	if err := c.begin(ctx, stable); err != nil {
 		return fmt.Errorf("begin a new Raft log: %w", err)
 	}
 	if err := checkTogether(c.log, c.st); err != nil {
@@ -124,29 +161,51 @@ func (c *Cluster) start(ctx context.Context, log *slog.Logger) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	cache, err := raft.NewLogCache(logCacheEntries, c.log)
-	if err != nil {
+	if err := c.run(stable); err != nil {
 		return err
 	}
-	index, _ := c.st.Applied()
-	c.applied.advance(index)
-	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail}
-	stable.strict = false
-	c.raft, err = raft.NewRaft(raftConfig(c.cfg, log), c.machine, cache, stable, &snapshots{st: c.st}, c.trans.trans)
-	if err != nil {
-		return fmt.Errorf("start Raft: %w", err)
-	}
-	c.proposer = newProposer(c)
-	c.reads.kick = make(chan struct{}, 1)
-	for _, loop := range []func(){c.lead, c.proposer.run, c.confirmReads, c.keepHouse, c.watch} {
-		c.loops.Go(loop)
-	}
-	members := c.raft.GetConfiguration().Configuration()
-	if !member(members, c.cfg.Name) {
+	members := c.members()
+	if len(members.Servers) > 0 && !member(members, c.cfg.Name) && c.alone() {
 		return errors.Join(errNotMember, c.shutdown())
 	}
 	if soleVoter(members, c.cfg.Name) {
 		c.trans.stand(raft.ServerID(c.cfg.Name))
+	}
+	return nil
+}
+
+// run starts Raft and everything that goes on while the node runs.
+func (c *Cluster) run(stable *stableStore) error {
+	cache, err := raft.NewLogCache(logCacheEntries, c.log)
+	if err != nil {
+		return err
+	}
+	if c.links == nil {
+		c.trans = loopback(c.cfg.Name)
+	} else if c.trans, err = linked(c.links); err != nil {
+		return err
+	}
+	index, _ := c.st.Applied()
+	c.applied.advance(index)
+	snaps := &snapshots{st: c.st, place: c.place}
+	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail, snaps: snaps, guards: c.cfg.guards}
+	stable.strict = false
+	c.reads.kick, c.asks.kick = make(chan struct{}, 1), make(chan struct{}, 1)
+	c.proposer = newProposer(c)
+	if c.raft, err = raft.NewRaft(raftConfig(c.cfg, c.hclog), c.machine, cache, stable, snaps, c.trans.trans); err != nil {
+		return fmt.Errorf("start Raft: %w", err)
+	}
+	c.running.Store(c.raft)
+	loops := []func(){
+		c.lead, c.proposer.run, c.keepHouse, c.watch, c.follow,
+		func() { c.serveRounds(&c.reads, c.readIndex) },
+		func() { c.serveRounds(&c.asks, c.askLeader) },
+	}
+	if !c.alone() {
+		loops = append(loops, c.watchTransfers, c.runPilot)
+	}
+	for _, loop := range loops {
+		c.loops.Go(loop)
 	}
 	return nil
 }
@@ -182,7 +241,7 @@ func (c *Cluster) fail(err error) {
 func (c *Cluster) Close() error {
 	c.closeOnce.Do(func() {
 		err := c.shutdown()
-		if c.Err() == nil {
+		if c.Err() == nil { // else it is not to be trusted, or another has taken its place
 			err = errors.Join(err, c.st.Flush())
 		}
 		c.closeErr = errors.Join(err, c.log.close())
@@ -195,6 +254,7 @@ func (c *Cluster) shutdown() error {
 	c.proposer.close()
 	close(c.quit)
 	err := c.raft.Shutdown().Error()
+	err = errors.Join(err, c.unlink())
 	c.loops.Wait()
 	c.proposer.fates.Wait()
 	c.log.stop(errors.New("the log is closed"))

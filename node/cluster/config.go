@@ -20,8 +20,10 @@ const (
 	DefaultTrailingBytes    = 256 << 20
 	DefaultMinFree          = 256 << 20
 	DefaultLogStall         = 10 * time.Second
+	DefaultLeaderWait       = 2 * time.Second
+	DefaultRemoveDeadAfter  = 10 * time.Minute
 
-	// MaxContactAge is how long ago a node may have heard from the leader and still answer bounded reads.
+	// MaxContactAge is how old what a node shows may be for it to answer bounded reads.
 	MaxContactAge = registry.MaxStaleness
 )
 
@@ -67,8 +69,40 @@ type Config struct {
 	// and would be leader of nothing for ever, so with other voters the node gives up (see Done).
 	LogStall time.Duration
 
+	// LeaderWait is how long a write, and a read that wants to be confirmed, waits for somebody to lead before
+	// it is told Unavailable.
+	LeaderWait time.Duration
+
+	// Net is how the others are reached. nil: this node is alone, and the only voter for as long as it is.
+	Net Network
+
+	// Address is where the others reach this node, host:port. Needed with Net.
+	Address string
+
+	// Nodes are the founding members of the cluster, this node among them, the same on all of them and at every
+	// start: a node without data begins a cluster with them when all are there and none of them has data. To a
+	// node that is not among them they are whom it asks whether it was joined meanwhile. An address here wins over
+	// the one in the Raft configuration.
+	Nodes []Peer
+
+	// Replica says that this node never votes: it answers reads.
+	Replica bool
+
+	// RemoveDeadAfter is how long a member may be silent before it is taken out of the cluster, provided that at
+	// least three voters remain. Negative: never.
+	RemoveDeadAfter time.Duration
+
+	// Version is that of this node's software, for others to see.
+	Version string
+
+	// OnWait is told, in words, what a start is waiting for, and OnChange what happened to the cluster that an
+	// operator wants to know. Either may be nil.
+	OnWait, OnChange func(what string)
+
 	// Clock is the wall clock of registry time, time.Now if nil.
 	Clock func() time.Time
+
+	guards guards
 }
 
 func (c Config) withDefaults() Config {
@@ -83,6 +117,17 @@ func (c Config) withDefaults() Config {
 	fill(&c.TrailingBytes, DefaultTrailingBytes)
 	fill(&c.MinFree, DefaultMinFree)
 	fill(&c.LogStall, DefaultLogStall)
+	fill(&c.LeaderWait, DefaultLeaderWait)
+	fill(&c.RemoveDeadAfter, DefaultRemoveDeadAfter)
+	if c.OnWait == nil {
+		c.OnWait = func(string) {}
+	}
+	if c.OnChange == nil {
+		c.OnChange = func(string) {}
+	}
+	if c.guards == (guards{}) {
+		c.guards = guardsOff()
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -116,8 +161,42 @@ func (c Config) Validate() error {
 		return fmt.Errorf("cluster: LeaseTimeout %s is longer than HeartbeatTimeout %s", c.LeaseTimeout, c.HeartbeatTimeout)
 	case c.LeaseTimeout < 5*time.Millisecond:
 		return fmt.Errorf("cluster: LeaseTimeout %s: expected at least 5ms", c.LeaseTimeout)
+	case c.Net == nil && len(c.Nodes) > 0:
+		return fmt.Errorf("cluster: Nodes without Net: expected a way to reach them")
+	case c.Net == nil && c.Replica:
+		return fmt.Errorf("cluster: a replica without Net: expected a way to reach the voters")
 	case c.FlushBytes < 0 || c.TrailingBytes < 0 || c.FlushInterval < 0 || c.ProposeTimeout < 0 || c.LogStall < 0:
 		return fmt.Errorf("cluster: a negative duration or size")
+	}
+	return c.validateNodes()
+}
+
+// validateNodes checks what has to do with the others.
+func (c Config) validateNodes() error {
+	if c.Net == nil {
+		return nil
+	}
+	if err := (Peer{c.Name, c.Address}).validate(); err != nil {
+		return fmt.Errorf("cluster: Address: %w", err)
+	}
+	names, addresses := map[string]bool{}, map[string]string{}
+	for _, p := range c.Nodes {
+		if err := p.validate(); err != nil {
+			return fmt.Errorf("cluster: Nodes: %w", err)
+		}
+		if names[p.Name] {
+			return fmt.Errorf("cluster: Nodes: %s is named twice", p.Name)
+		}
+		if other := addresses[p.Address]; other != "" {
+			return fmt.Errorf("cluster: Nodes: %s and %s are both at %s", other, p.Name, p.Address)
+		}
+		names[p.Name], addresses[p.Address] = true, p.Name
+	}
+	if c.Replica && names[c.Name] {
+		return fmt.Errorf("cluster: %s is a replica and among the founding Nodes: expected it to be joined later", c.Name)
+	}
+	if len(c.Nodes) == 0 {
+		return fmt.Errorf("cluster: Nodes is empty: expected the founding members, or whom to ask")
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger routes what hashicorp/raft logs to log.
-func raftLogger(log *slog.Logger) hclog.Logger {
+// RaftLogger routes what hashicorp/raft and its transport log to log.
+func RaftLogger(log *slog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Off, Output: io.Discard})
 	l.RegisterSink(slogSink{log.With("component", "raft")})
 	return l

@@ -12,7 +12,7 @@ import (
 func TestRaftLogsGoToSlog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	l := raftLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo})))
+	l := RaftLogger(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo})))
 	l.Info("entering leader state")
 	l.With("peer", "b").Warn("failed to contact", "servers", hclog.Fmt("%d of %d", 1, 3))
 	l.Error("failed to commit logs", "error", "disk")

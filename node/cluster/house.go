@@ -21,6 +21,10 @@ func (c *Cluster) keepHouse() {
 		case <-c.done:
 			return
 		}
+		if c.inOffice() != nil && c.clockWrong() {
+			c.cfg.OnChange(c.errClock().Error())
+			c.stepAside()
+		}
 		if c.flushDue(flushed) {
 			// A failed flush is tried again at the next tick; what it would have bounded is only the replay.
 			pending := c.machine.unflushed.Load()
@@ -76,7 +80,7 @@ func (c *Cluster) watch() {
 		case <-c.quit:
 			return
 		}
-		if err := c.stalled(); err != nil && !soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
+		if err := c.stalled(); err != nil && !c.cfg.guards.noStall && !soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
 			c.fail(err)
 		}
 	}

@@ -37,9 +37,12 @@ func (c *Cluster) lead() {
 // so a commit index is always one that can be waited for.
 func (c *Cluster) takeOffice() bool {
 	term := c.raft.CurrentTerm()
+	if !c.clocksAgree(term) {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.ProposeTimeout)
 	defer cancel()
-	if err := c.appendTick(ctx); err != nil || c.raft.CurrentTerm() != term {
+	if _, err := c.appendTick(ctx); err != nil || c.raft.CurrentTerm() != term {
 		return false
 	}
 	c.office.Store(&tenure{term: term})
@@ -47,23 +50,44 @@ func (c *Cluster) takeOffice() bool {
 	return true
 }
 
-// appendTick appends an entry that only does what is due, and returns when it is applied. It needs no
+// clocksAgree waits until a majority has said what time it is, and reports whether it is ours
+// (DESIGN 6, rule 5): a node whose clock is wrong hands over before it has proposed anything.
+func (c *Cluster) clocksAgree(term uint64) bool {
+	for c.raft.State() == raft.Leader && c.raft.CurrentTerm() == term {
+		if c.clockWrong() {
+			c.cfg.OnChange(c.errClock().Error())
+			c.stepAside()
+			return false
+		}
+		if _, known := c.clockOffset(); known || c.cfg.guards.noClock {
+			return true
+		}
+		select {
+		case <-time.After(tickEvery / 5):
+		case <-c.quit:
+			return false
+		}
+	}
+	return false
+}
+
+// appendTick appends an entry that only does what is due, and returns its index when it is applied. It needs no
 // tenure: what is due does not depend on who finds it so.
-func (c *Cluster) appendTick(ctx context.Context) error {
+func (c *Cluster) appendTick(ctx context.Context) (index uint64, err error) {
 	b := state.Batch{Time: c.now(), Commands: []state.Command{state.TickProposal().Command()}}
 	_, _ = rand.Read(b.Seed[:])
 	data, err := b.Encode()
 	if err != nil {
-		return fmt.Errorf("encode a tick: %w", err)
+		return 0, fmt.Errorf("encode a tick: %w", err)
 	}
 	f := c.raft.Apply(data, c.cfg.ProposeTimeout)
 	if err := c.await(ctx, f); err != nil {
-		return c.because(proposalError(err))
+		return 0, c.because(proposalError(err))
 	}
 	if _, ok := f.Response().([]state.Result); !ok {
-		return errStopped
+		return 0, errStopped
 	}
-	return nil
+	return f.Index(), nil
 }
 
 // inOffice is the tenure under way, nil if this node must not propose. It is exact at some moment during

@@ -16,6 +16,8 @@ type machine struct {
 	st      *state.Store
 	applied *appliedIndex
 	fail    func(error) // the node cannot go on
+	snaps   *snapshots
+	guards  guards
 
 	failed    error // of ApplyBatch; from then on nothing is applied
 	unflushed atomic.Int64
@@ -70,25 +72,45 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 		return nil, m.failed
 	}
 	index, _ := m.st.Applied()
-	return &flushed{st: m.st, index: index}, nil
+	return &flushed{st: m.st, index: index, flush: !m.guards.noFlush}, nil
 }
 
-// Restore implements raft.FSM. Nobody can send this node a snapshot while it is the only voter.
+// Restore implements raft.FSM: the state that was received is put in force, durably. This one is over then:
+// nothing is applied to it any more, and the node is opened anew on the other.
 func (m *machine) Restore(r io.ReadCloser) error {
-	return errors.Join(errNoInstall, r.Close())
+	if err := errors.Join(m.snaps.install(unwrap(r)), r.Close()); err != nil {
+		return fmt.Errorf("put another node's state in force: %w", err)
+	}
+	m.failed = ErrReplaced
+	m.fail(ErrReplaced)
+	return nil
 }
 
-var errNoInstall = errors.New("this version cannot install the state of another node: it runs as the only voter")
+// ErrReplaced is why a Cluster has ended when another node's state was put in force: close it and its
+// Store, and open both anew at once.
+var ErrReplaced = errors.New("the state was replaced by that of another node")
+
+// unwrap is what Snapshots.Open returned, which Raft wraps to count what is read.
+func unwrap(r io.ReadCloser) io.ReadCloser {
+	if w, ok := r.(raft.ReadCloserWrapper); ok {
+		return w.WrappedReadCloser()
+	}
+	return r
+}
 
 // flushed is a snapshot that is taken by making the state durable.
 type flushed struct {
 	st    *state.Store
 	index uint64
+	flush bool // false in tests only
 }
 
 // Persist implements raft.FSMSnapshot. Raft truncates its log when it returns nil, so it must not before
 // everything applied up to the snapshot is durable (DESIGN 9, rule 2).
 func (f *flushed) Persist(sink raft.SnapshotSink) error {
+	if !f.flush {
+		return sink.Close()
+	}
 	if err := f.st.Flush(); err != nil {
 		return fmt.Errorf("flush the state: %w", err)
 	}

@@ -45,7 +45,7 @@ func openAt(ctx context.Context, dir, stateDir string, o state.Options, change f
 	if err != nil {
 		return nil, err
 	}
-	c, err := Open(ctx, cfg, st, slog.New(slog.DiscardHandler))
+	c, err := Open(ctx, cfg, st, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

@@ -1,5 +1,14 @@
 package cluster
 
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
 // Overview is what an operator sees of the whole cluster, as its leader knows it.
 type Overview struct {
 	Node   string       `json:"node"`             // who answered
@@ -48,4 +57,44 @@ type NodeCheck struct {
 	Hash string `json:"hash,omitempty"` // hex; empty if it did not answer
 	// Problem says why there is no hash, how it differs, or what a scan of the rows found.
 	Problem string `json:"problem,omitempty"`
+}
+
+// Overview is what the leader knows of all members; when there is none, what this node knows by itself.
+func (c *Cluster) Overview(ctx context.Context) (Overview, error) {
+	if leader := c.leader(); leader != "" && leader != c.cfg.Name && !c.alone() {
+		var o Overview
+		if err := c.call(ctx, leader, methodOverview, none{}, &o); err == nil {
+			return o, nil
+		}
+	}
+	return c.onOverview()
+}
+
+func (c *Cluster) onOverview() (Overview, error) {
+	o := Overview{Node: c.cfg.Name, Leader: c.leader(), Term: c.raft.CurrentTerm(), Commit: c.raft.CommitIndex(), Level: c.st.Level()}
+	heard := c.heard.all()
+	if c.raft.State() != raft.Leader {
+		heard = nil // of an office that has ended
+	}
+	for _, s := range c.members().Servers {
+		n := NodeStatus{Name: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Leader: string(s.ID) == o.Leader}
+		if address, ok := c.addressOf(n.Name); ok {
+			n.Address = address
+		}
+		r, at := heard[n.Name].followRequest, heard[n.Name].at
+		if n.Name == c.cfg.Name {
+			r, at = c.report(), time.Now()
+		}
+		if !at.IsZero() {
+			ms := time.Since(at).Milliseconds()
+			n.Heard = &ms
+			n.Applied, n.Durable, n.Last, n.Replica, n.MaxLevel, n.Version = r.Applied, r.Durable, r.Last, r.Replica, r.MaxLevel, r.Version
+			n.ClockOffset = heard[n.Name].ahead.Milliseconds()
+			n.Lag = o.Commit - min(r.Applied, o.Commit)
+			n.Healthy = time.Since(at) <= maxSilence && n.Lag <= maxTrailing
+		}
+		o.Nodes = append(o.Nodes, n)
+	}
+	slices.SortFunc(o.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	return o, nil
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,9 @@ func (p *proposer) finish(sent []proposal, f raft.ApplyFuture) {
 	err := p.c.await(context.Background(), f)
 	<-p.slots
 	if err != nil {
+		if errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+			p.c.transferring.Store(true)
+		}
 		tell(sent, fate{err: p.c.because(proposalError(err))})
 		return
 	}
@@ -178,6 +182,8 @@ func (c *Cluster) because(err error) error {
 		return errStopped
 	case c.log.full.Load(), c.st.DiskError() != nil:
 		return errDisk
+	case errors.Is(err, errNoLeader) && c.clockOff.Load() != 0:
+		return c.errClock()
 	}
 	return err
 }

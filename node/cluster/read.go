@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/dcann/dcann/registry"
 )
 
-// readRounds confirms leadership for many readers at once: who comes while a confirmation is under way
-// waits for the next, since leadership must be confirmed after the request arrived (DESIGN 9).
+// readRounds answers many readers at once: who comes while an index is being found waits for the next,
+// since leadership must be confirmed after the request arrived (DESIGN 9).
 type readRounds struct {
 	kick chan struct{}
 
@@ -26,23 +27,38 @@ type readRound struct {
 	err   error
 }
 
-// ReadIndex returns when the state shows everything that was acknowledged, by any node, before the call.
-// Only a leader can confirm it. The error's kind is Unavailable.
+// ReadIndex returns when the state shows everything that was acknowledged, by any node, before the call. It
+// works on every node: one that does not lead asks the one that does. The error's kind is Unavailable.
 func (c *Cluster) ReadIndex(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
 	defer cancel()
-	r := c.reads.join()
+	if c.raft.State() == raft.Leader {
+		return c.readHere(ctx)
+	}
+	return c.read(ctx, &c.asks)
+}
+
+// readHere is ReadIndex on the node that leads, and an error elsewhere.
+func (c *Cluster) readHere(ctx context.Context) error { return c.read(ctx, &c.reads) }
+
+func (c *Cluster) read(ctx context.Context, rounds *readRounds) error {
+	index, err := c.joinRound(ctx, rounds)
+	if err != nil {
+		return err
+	}
+	return c.WaitIndex(ctx, index)
+}
+
+func (c *Cluster) joinRound(ctx context.Context, rounds *readRounds) (uint64, error) {
+	r := rounds.join()
 	select {
 	case <-r.done:
+		return r.index, r.err
 	case <-ctx.Done():
-		return unavailable("leadership was not confirmed in time")
+		return 0, unavailable("leadership was not confirmed in time")
 	case <-c.quit:
-		return errClosing
+		return 0, errClosing
 	}
-	if r.err != nil {
-		return r.err
-	}
-	return c.WaitIndex(ctx, r.index)
 }
 
 func (r *readRounds) join() *readRound {
@@ -66,44 +82,92 @@ func (r *readRounds) begin() *readRound {
 	return round
 }
 
-func (c *Cluster) confirmReads() {
+// serveRounds finds the index of one round after the other.
+func (c *Cluster) serveRounds(rounds *readRounds, find func(context.Context) (uint64, error)) {
+	ctx, cancel := c.untilQuit()
+	defer cancel()
 	for {
 		select {
-		case <-c.reads.kick:
+		case <-rounds.kick:
 		case <-c.quit:
 			return
 		}
-		if r := c.reads.begin(); r != nil {
-			r.index, r.err = c.readIndex()
+		if r := rounds.begin(); r != nil {
+			r.index, r.err = find(ctx)
 			close(r.done)
 		}
 	}
 }
 
-// readIndex is the index up to which everything was committed when leadership was confirmed.
-//
-// A confirmation that took longer than the lease proves nothing and is made again: a leader that was
-// stopped meanwhile may have counted answers from before. That a stopped leader finds such answers when
-// it resumes, and only then is asked, is the pause detector's to catch, which comes with several voters.
-func (c *Cluster) readIndex() (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.ProposeTimeout)
+// untilQuit is a context that ends with the node.
+func (c *Cluster) untilQuit() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := make(chan struct{})
+	go func() {
+		select {
+		case <-c.quit:
+		case <-stop:
+		}
+		cancel()
+	}()
+	var once sync.Once
+	return ctx, func() { once.Do(func() { close(stop) }) }
+}
+
+// readIndex is the index up to which everything was committed at some moment after the call: the commit
+// index, taken in a term in which this node has committed, and then a majority that knew of no newer term.
+func (c *Cluster) readIndex(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
 	defer cancel()
+	t := c.inOffice()
+	if t == nil {
+		return 0, c.because(errNoLeader)
+	}
+	index := c.raft.CommitIndex()
+	if err := c.confirm(ctx, t); err != nil {
+		return 0, err
+	}
+	if c.inOffice() != t {
+		return 0, c.because(errNoLeader)
+	}
+	return index, nil
+}
+
+// askLeader is readIndex on a node that does not lead. While nobody leads it waits for somebody who does.
+func (c *Cluster) askLeader(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.LeaderWait)
+	defer cancel()
+	err := c.because(errNoLeader)
 	for ctx.Err() == nil {
-		began := time.Now()
-		t := c.inOffice()
-		if t == nil {
-			return 0, c.because(errNoLeader)
+		switch leader := c.leader(); leader {
+		case "":
+		case c.cfg.Name:
+			return c.readIndex(ctx)
+		default:
+			var answer readIndexReply
+			if err = c.call(ctx, leader, methodReadIndex, none{}, &answer); err == nil {
+				return answer.Index, nil
+			}
 		}
-		index := c.raft.CommitIndex()
-		if err := c.await(ctx, c.raft.VerifyLeader()); err != nil || c.inOffice() != t {
-			return 0, c.because(errNoLeader)
-		}
-		members := c.raft.GetConfiguration().Configuration()
-		if time.Since(began) < c.cfg.LeaseTimeout || soleVoter(members, c.cfg.Name) {
-			return index, nil
+		select {
+		case <-time.After(leaderPoll):
+		case <-ctx.Done():
 		}
 	}
-	return 0, unavailable("leadership was not confirmed in time")
+	return 0, err
+}
+
+type readIndexReply struct {
+	Index uint64 `cbor:"1,keyasint"`
+}
+
+// onReadIndex answers a node that does not lead. Its question joins those of readers here.
+func (c *Cluster) onReadIndex(ctx context.Context, _ none) (readIndexReply, error) {
+	if c.inOffice() == nil {
+		return readIndexReply{}, c.because(errNoLeader)
+	}
+	index, err := c.joinRound(ctx, &c.reads)
+	return readIndexReply{Index: index}, err
 }
 
 // WaitIndex returns when the state shows the entry at index, so that a client reads what it wrote on any
@@ -118,25 +182,22 @@ func (c *Cluster) WaitIndex(ctx context.Context, index uint64) error {
 	return unavailable("this node has applied index %d: expected %d, which did not come in time", c.applied.load(), index)
 }
 
-// Bounded returns nil if this node heard from the leader at most MaxContactAge ago, or leads. The only
-// voter is right about its own state whether it can write or not, so that a full disk stops no reads. The
+// Bounded returns nil if the state shows everything that was acknowledged MaxContactAge ago. The only voter
+// is right about its own state whether it can write or not, so that a full disk stops no reads. The
 // error's kind is Unavailable.
 func (c *Cluster) Bounded() error {
 	if c.Err() != nil {
 		return errStopped
 	}
-	if c.inOffice() != nil {
+	age, known := c.Staleness()
+	if known && age <= MaxContactAge {
 		return nil
 	}
-	if c.settled.Load() && soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
-		return nil
+	detail := fmt.Sprintf("this node has not heard from a leader yet: bounded reads want to be at most %s old", MaxContactAge)
+	if known {
+		detail = fmt.Sprintf("what this node shows may be %s old: bounded reads want it to be at most %s old", age.Round(100*time.Millisecond), MaxContactAge)
 	}
-	if c.raft.State() == raft.Follower {
-		if last := c.raft.LastContact(); !last.IsZero() && time.Since(last) <= MaxContactAge {
-			return nil
-		}
-	}
-	return &registry.Error{Kind: registry.Unavailable, Detail: "this node has not heard from the leader for longer than 5 s", RetryAfter: retryAfter}
+	return &registry.Error{Kind: registry.Unavailable, Detail: detail, RetryAfter: retryAfter}
 }
 
 // WaitReady returns when Bounded would, or with the error of ctx or of a node that failed.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -264,7 +265,7 @@ func TestOneDirectoryServesOneNode(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	n := start(t, dir, nil)
-	if _, err := Open(context.Background(), Config{Dir: filepath.Join(dir, "raft"), Name: "a"}, n.st, nil); err == nil || !strings.Contains(err.Error(), "another node") {
+	if _, err := Open(context.Background(), Config{Dir: filepath.Join(dir, "raft"), Name: "a"}, n.st, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "another node") {
 		t.Errorf("a second node on the same log: %v", err)
 	}
 }

@@ -66,7 +66,7 @@ func (c *Cluster) moveOn(ctx context.Context) (erased uint64, err error) {
 		if c.inOffice() == nil {
 			return 0, errNoLeader
 		}
-		if err := c.appendTick(ctx); err != nil {
+		if _, err := c.appendTick(ctx); err != nil {
 			return 0, err
 		}
 	}

@@ -2,19 +2,41 @@ package cluster
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
+	"github.com/dcann/dcann/node/archive"
 	"github.com/dcann/dcann/registry/state"
 )
 
 // snapshots is the snapshot store that Raft sees (DESIGN 9, rule 3). It stores nothing: it lists one
 // synthetic snapshot made from the live state's own index, term and configuration, so that Raft starts
-// where the state is and replays only what the state has not made durable.
-type snapshots struct{ st *state.Store }
+// where the state is and replays only what the state has not made durable. Only when another node needs the
+// whole state is a checkpoint made, and streamed (rule 4).
+type snapshots struct {
+	st    *state.Store
+	place *Place
+
+	mu       sync.Mutex
+	received map[string]receivedState // by ID: whole on disk, and not in force yet
+
+	sent, installed histogram // how long making the checkpoints took; how many were received
+}
+
+// receivedState is a state of another node, unpacked, synced, and not in force.
+type receivedState struct {
+	name        string // of the directory
+	meta        raft.SnapshotMeta
+	io.Reader   // Raft wants one: there is nothing to read
+	io.Closer   // nothing to close
+	archiveSize int64
+}
 
 // List implements raft.SnapshotStore.
 func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
@@ -26,54 +48,183 @@ func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("the state at index %d holds no Raft configuration: %s", index, wipe)
 	}
-	return []*raft.SnapshotMeta{{
-		Version:            raft.SnapshotVersionMax,
-		ID:                 fmt.Sprintf("%d-%d", term, index),
-		Index:              index,
-		Term:               term,
-		Configuration:      raft.DecodeConfiguration(data),
-		ConfigurationIndex: at,
-	}}, nil
+	return []*raft.SnapshotMeta{metaOf(fmt.Sprintf("%d-%d", term, index), index, term, data, at, 0)}, nil
 }
 
-// Open implements raft.SnapshotStore. Only a follower that needs the whole state asks for it, which the
-// only voter does not have.
-func (s *snapshots) Open(string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	return nil, nil, errors.New("this version cannot send its state to another node: it runs as the only voter")
+func metaOf(id string, index, term uint64, configuration []byte, at uint64, size int64) *raft.SnapshotMeta {
+	return &raft.SnapshotMeta{
+		Version: raft.SnapshotVersionMax, ID: id, Index: index, Term: term,
+		Configuration: raft.DecodeConfiguration(configuration), ConfigurationIndex: at, Size: size,
+	}
 }
 
-// Create implements raft.SnapshotStore. Nothing is written to the sink, but a configuration that the
-// state does not know is persisted when it is closed: raft.RecoverCluster passes a new one here, and
-// deletes the log in which the old one stands.
+// Open implements raft.SnapshotStore: what was received, for Raft to have it put in force; else the state
+// as it is now, for another node. That is newer than what List told, which Raft does not mind.
+func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	s.mu.Lock()
+	r, ok := s.received[id]
+	s.mu.Unlock()
+	if ok {
+		return &r.meta, r, nil
+	}
+	if s.place == nil {
+		return nil, nil, errNoInstall
+	}
+	began := time.Now()
+	stream, err := openCheckpoint(s.st, s.place, archive.Header{Kind: "checkpoint"})
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a checkpoint for another node: %w", err)
+	}
+	s.sent.observe(time.Since(began))
+	h := stream.Header()
+	return metaOf(id, h.Index, h.Term, h.Configuration, h.ConfigurationIndex, stream.Size()), stream, nil
+}
+
+// Checkpoint is a copy of a state on its way elsewhere. Close removes it.
+type Checkpoint struct {
+	*archive.Source
+	io.Reader
+	closers func() error
+}
+
+// Close removes the copy.
+func (c *Checkpoint) Close() error { return c.closers() }
+
+// openCheckpoint makes a copy of st by hard links, which costs a flush, and describes it.
+func openCheckpoint(st *state.Store, place *Place, h archive.Header) (*Checkpoint, error) {
+	dir := place.checkpoint()
+	if err := st.Checkpoint(dir); err != nil {
+		return nil, errors.Join(err, place.fs.RemoveAll(dir))
+	}
+	remove := func() error { return place.fs.RemoveAll(dir) }
+	// What it holds exactly is only known from the copy itself: entries are applied and flushed meanwhile.
+	copied, err := state.Open(dir, state.Options{FS: place.fs, ReadOnly: true, CacheBytes: 1 << 20})
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	index, hash := copied.StateHash()
+	h.Index, h.StateHash = index, hex.EncodeToString(hash[:])
+	_, h.Term = copied.Applied()
+	h.Configuration, h.ConfigurationIndex = copied.Configuration()
+	h.Position, h.Level, h.Created = copied.NextPosition(), copied.Level(), time.Now().UTC()
+	if p := copied.Policy(); p != nil {
+		h.Country = string(p.Country)
+	}
+	if err := copied.Close(); err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	source, err := archive.New(place.fs, dir, h)
+	if err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	r := source.Reader()
+	return &Checkpoint{Source: source, Reader: r, closers: func() error { return errors.Join(r.Close(), remove()) }}, nil
+}
+
+// Create implements raft.SnapshotStore. When this node takes a snapshot nothing is written to the sink, but a
+// configuration that the state does not know is persisted when it is closed: Raft deletes the log in which
+// the old one stands. When another node's state is installed, it is written to the sink as it comes.
 func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, c raft.Configuration, at uint64, _ raft.Transport) (raft.SnapshotSink, error) {
-	return &sink{st: s.st, id: fmt.Sprintf("%d-%d", term, index), index: index, configuration: raft.EncodeConfiguration(c), at: at}, nil
+	return &sink{snaps: s, id: fmt.Sprintf("%d-%d-%d", term, index, time.Now().UnixNano()), index: index, term: term, configuration: raft.EncodeConfiguration(c), at: at}, nil
 }
 
+// sink belongs to one goroutine of Raft.
 type sink struct {
-	st            *state.Store
+	snaps         *snapshots
 	id            string
-	index         uint64
+	index, term   uint64
 	configuration []byte
 	at            uint64
+
+	receiver *archive.Receiver // nil until something is written
+	name     string
+	began    time.Time
+	size     int64
+	closed   bool
 }
 
 // ID implements raft.SnapshotSink.
 func (s *sink) ID() string { return s.id }
 
 // Write implements raft.SnapshotSink: only an installation from another node writes.
-func (s *sink) Write([]byte) (int, error) { return 0, errNoInstall }
+func (s *sink) Write(p []byte) (int, error) {
+	if s.receiver == nil {
+		place := s.snaps.place
+		if place == nil {
+			return 0, errNoInstall
+		}
+		if index, _ := s.snaps.st.Applied(); s.index < index {
+			return 0, fmt.Errorf("another node sends its state as of index %d: this node has applied %d already", s.index, index)
+		}
+		s.name, s.began = place.receiving(s.index, s.term), time.Now()
+		s.receiver = archive.NewReceiver(place.fs, place.fs.PathJoin(place.dir, s.name), archive.Limits{Reserve: receiveReserve}, nil)
+	}
+	n, err := s.receiver.Write(p)
+	s.size += int64(n)
+	return n, err
+}
+
+// receiveReserve is how many bytes of the disk an installation leaves free.
+const receiveReserve = 64 << 20
 
 // Cancel implements raft.SnapshotSink.
-func (s *sink) Cancel() error { return nil }
+func (s *sink) Cancel() error {
+	if s.receiver != nil {
+		s.receiver.Abort()
+	}
+	return nil
+}
 
 // Close implements raft.SnapshotSink. Raft closes a sink twice.
 func (s *sink) Close() error {
-	data, at := s.st.Configuration()
+	switch {
+	case s.closed:
+		return nil
+	case s.receiver != nil:
+		s.closed = true
+		return s.take()
+	}
+	data, at := s.snaps.st.Configuration()
 	if bytes.Equal(data, s.configuration) || at > s.index {
 		return nil // the usual case; or the state has applied a newer one while the snapshot was taken
 	}
-	if err := s.st.SetConfiguration(s.configuration, s.at); err != nil {
+	if err := s.snaps.st.SetConfiguration(s.configuration, s.at); err != nil {
 		return fmt.Errorf("persist the Raft configuration: %w", err)
 	}
-	return s.st.Flush()
+	return s.snaps.st.Flush()
 }
+
+// take ends an installation: the files are whole and synced, and not in force yet.
+func (s *sink) take() error {
+	h, err := s.receiver.Finish()
+	if err != nil {
+		return err
+	}
+	place := s.snaps.place
+	if h.Index != s.index || h.Term != s.term {
+		return errors.Join(fmt.Errorf("the state that was received is as of index %d of term %d: expected %d of %d", h.Index, h.Term, s.index, s.term),
+			place.fs.RemoveAll(place.fs.PathJoin(place.dir, s.name)))
+	}
+	s.snaps.installed.observe(time.Since(s.began))
+	s.snaps.mu.Lock()
+	defer s.snaps.mu.Unlock()
+	if s.snaps.received == nil {
+		s.snaps.received = make(map[string]receivedState)
+	}
+	s.snaps.received[s.id] = receivedState{
+		name: s.name, meta: *metaOf(s.id, s.index, s.term, s.configuration, s.at, s.size), archiveSize: s.size,
+		Reader: bytes.NewReader(nil), Closer: io.NopCloser(nil),
+	}
+	return nil
+}
+
+// install puts what was received in force.
+func (s *snapshots) install(r io.ReadCloser) error {
+	received, ok := r.(receivedState)
+	if !ok || s.place == nil {
+		return errNoInstall
+	}
+	return s.place.swap(received.name, received.meta.Index, received.meta.Term)
+}
+
+var errNoInstall = errors.New("this node cannot send its state or install another's: it was opened without a place for that")

@@ -3,9 +3,9 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/registry/state"
@@ -91,7 +91,11 @@ const logCacheEntries = 64
 // never is an interval or a count that is not reached: when to snapshot is housekeeping's to say.
 const never = 24 * 365 * time.Hour
 
-func raftConfig(cfg Config, log *slog.Logger) *raft.Config {
+// MaxRPCsInFlight is how many messages of Raft may be under way to one node. With two, which is pipelining,
+// a sender can wait for ever after one rejected message (DESIGN 9).
+const MaxRPCsInFlight = 1
+
+func raftConfig(cfg Config, log hclog.Logger) *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(cfg.Name)
 	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = cfg.HeartbeatTimeout, cfg.HeartbeatTimeout, cfg.LeaseTimeout
@@ -99,7 +103,8 @@ func raftConfig(cfg Config, log *slog.Logger) *raft.Config {
 	c.NoSnapshotRestoreOnStart = true
 	c.SnapshotInterval, c.SnapshotThreshold = never, 1<<62
 	c.NoLegacyTelemetry = true
-	c.Logger = raftLogger(log)
+	c.Logger = log
+	c.ShutdownOnRemove = false // a node that was removed says so; it does not just end
 	return c
 }
 

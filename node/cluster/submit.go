@@ -2,69 +2,149 @@ package cluster
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/state"
 )
 
 // SubmitOperation has op accepted and applied, and returns what it did; a known one returns its first
-// result. The Result's Err is nil whenever the error is nil.
+// result. The Result's Err is nil whenever the error is nil. On a node that does not lead, the original
+// bytes go to the one that does, once (DESIGN 2).
 //
-// A refusal that depends on state is given only by Apply or after it was confirmed that this node leads and
-// has applied all that was acknowledged before the call, so that it is never false. The error has a
-// registry kind. Unavailable means that nothing is known to be written, and that trying again, here or at
-// another node, is safe; Error.RetryAfter says when.
+// A refusal that depends on state is given only by Apply or after it was confirmed that the node which
+// gives it leads and has applied all that was acknowledged before the call, so that it is never false. The
+// error has a registry kind. Unavailable means that nothing is known to be written, and that trying
+// again, here or at another node, is safe; Error.RetryAfter says when.
 func (c *Cluster) SubmitOperation(ctx context.Context, op *registry.Operation) (state.Result, error) {
-	return c.submit(ctx, func(now registry.Millis) (state.Proposal, *state.Result, error) {
-		return c.st.CheckOperation(op, now)
-	})
+	return c.submit(ctx, c.operation(op))
 }
 
 // SubmitStatus is SubmitOperation for a registry's word about an organisation.
 func (c *Cluster) SubmitStatus(ctx context.Context, s *registry.StatusStatement) (state.Result, error) {
-	return c.submit(ctx, func(now registry.Millis) (state.Proposal, *state.Result, error) {
-		return c.st.CheckStatus(s, now)
-	})
+	return c.submit(ctx, c.status(s))
 }
 
 // SubmitAcceptance is SubmitOperation for a provider's word about a strand.
 func (c *Cluster) SubmitAcceptance(ctx context.Context, a *registry.Acceptance) (state.Result, error) {
-	return c.submit(ctx, func(now registry.Millis) (state.Proposal, *state.Result, error) {
-		return c.st.CheckAcceptance(a, now)
-	})
+	return c.submit(ctx, c.acceptance(a))
 }
 
 // SubmitPolicy is SubmitOperation for a signed policy.
 func (c *Cluster) SubmitPolicy(ctx context.Context, raw []byte) (state.Result, error) {
-	return c.submit(ctx, func(registry.Millis) (state.Proposal, *state.Result, error) {
-		return c.st.CheckPolicy(raw)
-	})
+	return c.submit(ctx, c.policy(raw))
 }
 
 // SubmitLevel raises the level of commands that may be proposed (DESIGN 8).
 func (c *Cluster) SubmitLevel(ctx context.Context, level uint32) (state.Result, error) {
-	return c.submit(ctx, func(registry.Millis) (state.Proposal, *state.Result, error) {
-		p, err := c.st.LevelProposal(level)
-		return p, nil, err
-	})
+	return c.submit(ctx, c.level(level))
+}
+
+// submission is something to write: how a leader checks it, and what another node sends to one.
+type submission struct {
+	kind  state.CommandType
+	bytes func() []byte // as received
+	check check
 }
 
 type check func(now registry.Millis) (state.Proposal, *state.Result, error)
+
+func (c *Cluster) operation(op *registry.Operation) submission {
+	return submission{state.OperationCommand, op.Bytes, func(now registry.Millis) (state.Proposal, *state.Result, error) {
+		return c.st.CheckOperation(op, now)
+	}}
+}
+
+func (c *Cluster) status(s *registry.StatusStatement) submission {
+	bytes := func() []byte { return []byte(s.Message().Compact()) }
+	return submission{state.StatusCommand, bytes, func(now registry.Millis) (state.Proposal, *state.Result, error) {
+		return c.st.CheckStatus(s, now)
+	}}
+}
+
+func (c *Cluster) acceptance(a *registry.Acceptance) submission {
+	bytes := func() []byte { return []byte(a.Message().Compact()) }
+	return submission{state.AcceptanceCommand, bytes, func(now registry.Millis) (state.Proposal, *state.Result, error) {
+		return c.st.CheckAcceptance(a, now)
+	}}
+}
+
+func (c *Cluster) policy(raw []byte) submission {
+	return submission{state.PolicyCommand, func() []byte { return raw }, func(registry.Millis) (state.Proposal, *state.Result, error) {
+		return c.st.CheckPolicy(raw)
+	}}
+}
+
+func (c *Cluster) level(level uint32) submission {
+	bytes := func() []byte { return binary.BigEndian.AppendUint32(nil, level) }
+	return submission{state.LevelCommand, bytes, func(registry.Millis) (state.Proposal, *state.Result, error) {
+		p, err := c.st.LevelProposal(level)
+		return p, nil, err
+	}}
+}
+
+// submit has s written here if this node leads, else by the one that does. While nobody is known to lead it
+// waits, for an election takes about a second, but not for longer than LeaderWait.
+func (c *Cluster) submit(ctx context.Context, s submission) (state.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
+	defer cancel()
+	patience := time.Now().Add(c.cfg.LeaderWait)
+	for {
+		r, err := c.submitOnce(ctx, s)
+		// Only this error says that nothing was written and another try may do better.
+		if !errors.Is(err, errNoLeader) || c.alone() || time.Now().After(patience) {
+			return r, err
+		}
+		select {
+		case <-time.After(leaderPoll):
+		case <-ctx.Done():
+			return r, err
+		case <-c.done:
+			return r, errStopped
+		case <-c.quit:
+			return r, errClosing
+		}
+	}
+}
+
+// leaderPoll is how often it is looked whether there is a leader now.
+const leaderPoll = 20 * time.Millisecond
+
+func (c *Cluster) submitOnce(ctx context.Context, s submission) (state.Result, error) {
+	if c.raft.State() == raft.Leader {
+		return c.submitHere(ctx, s.check)
+	}
+	leader := c.leader()
+	if leader == "" || leader == c.cfg.Name {
+		return state.Result{}, c.because(errNoLeader)
+	}
+	return c.forward(ctx, leader, s)
+}
+
+// leader is the name of the node that leads, as far as this one knows; empty if it knows none.
+func (c *Cluster) leader() string {
+	_, id := c.raft.LeaderWithID()
+	return string(id)
+}
 
 // maxAttempts is how often a command is checked anew because a record that its check relied on has moved
 // before it was applied. Each time somebody else's write succeeded.
 const maxAttempts = 16
 
-func (c *Cluster) submit(ctx context.Context, check check) (state.Result, error) {
+// submitHere is submit on the node that leads.
+func (c *Cluster) submitHere(ctx context.Context, check check) (state.Result, error) {
 	for range maxAttempts {
 		t := c.inOffice()
 		if err := c.writable(t); err != nil {
 			return state.Result{}, err
 		}
 		p, known, err := check(c.now())
-		if err != nil {
-			p, known, err = c.confirm(ctx, check)
+		if err != nil && !c.cfg.guards.noRecheck {
+			p, known, err = c.checkAgain(ctx, check)
 		}
 		if err != nil {
 			return state.Result{}, err
@@ -80,10 +160,10 @@ func (c *Cluster) submit(ctx context.Context, check check) (state.Result, error)
 	return state.Result{}, unavailable("the records that this depends on changed %d times meanwhile: nothing was written, try again", maxAttempts)
 }
 
-// confirm makes a refused check again when this node is sure to hold all that was acknowledged. A lagging
+// checkAgain makes a refused check again when this node is sure to hold all that was acknowledged. A lagging
 // or deposed leader would otherwise refuse falsely: it does not know the head that the caller was told of.
-func (c *Cluster) confirm(ctx context.Context, check check) (state.Proposal, *state.Result, error) {
-	if err := c.ReadIndex(ctx); err != nil {
+func (c *Cluster) checkAgain(ctx context.Context, check check) (state.Proposal, *state.Result, error) {
+	if err := c.readHere(ctx); err != nil {
 		return state.Proposal{}, nil, err
 	}
 	return check(c.now())

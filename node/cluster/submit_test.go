@@ -169,7 +169,7 @@ func TestARefusalIsConfirmedFirst(t *testing.T) {
 	n := start(t, t.TempDir(), nil)
 	stale := errors.New("refused by a state of the past")
 	calls := 0
-	_, err := n.submit(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
+	_, err := n.submitHere(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
 		if calls++; calls == 1 {
 			return state.Proposal{}, nil, stale
 		}
@@ -179,7 +179,7 @@ func TestARefusalIsConfirmedFirst(t *testing.T) {
 		t.Errorf("%v after %d checks: expected the second, confirmed check to count", err, calls)
 	}
 	n.office.Store(nil) // as when the leadership is lost between
-	if _, err := n.submit(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
+	if _, err := n.submitHere(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
 		return state.Proposal{}, nil, stale
 	}); registry.KindOf(err) != registry.Unavailable {
 		t.Errorf("refused with %v by a node that does not lead", err)
@@ -239,7 +239,7 @@ func TestWhatMovedIsCheckedAgain(t *testing.T) {
 		pr.fate <- fate{result: state.Result{Moved: true, Err: moved}, err: moved}
 	}()
 	calls := 0
-	_, err := n.submit(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
+	_, err := n.submitHere(t.Context(), func(registry.Millis) (state.Proposal, *state.Result, error) {
 		if calls++; calls == 1 {
 			return state.TickProposal(), nil, nil
 		}

@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// beginPoll is how often a node without data asks the others.
+const beginPoll = 300 * time.Millisecond
+
+// foundingIndex is that of the entry which founds a cluster: a log that holds no other has begun nothing yet.
+const foundingIndex = 1
+
+// begin sees to it that a node without data becomes part of a cluster, and only of one.
+//
+// A node that is alone becomes the only voter. Others must not just take the vote that the settings give
+// them: a founding member whose disk was replaced has the same settings and no data, but it may have
+// acknowledged what a majority without it now depends on. Voting once more, it could undo that. So a node
+// without data asks all others (DESIGN 9, "bootstrap-expect"):
+//   - if every founding member answers and none has data, they found the cluster, all with the same first entry;
+//   - if somebody has data there is a cluster already. Its leader takes the vote away before this node runs Raft
+//     at all, and gives it back when it has caught up, like that of every other newcomer;
+//   - else it waits.
+func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
+	empty, err := c.empty()
+	if err != nil {
+		return err
+	}
+	if c.cfg.Net == nil {
+		return bootstrap(c.log, stable, c.st, []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(c.cfg.Name), Address: raft.ServerAddress(c.cfg.Name)}})
+	}
+	if c.links, err = c.cfg.Net.Connect(c.addressOf, c.answer); err != nil {
+		return err
+	}
+	if !empty || c.cfg.guards.noAdmission && c.founding() && c.reachAll(ctx) {
+		return nil
+	}
+	said := ""
+	for {
+		what, found, err := c.lookAround(ctx)
+		switch {
+		case err != nil:
+			return err
+		case found:
+			return bootstrap(c.log, stable, c.st, c.founders())
+		case what == "":
+			return nil
+		case what != said:
+			said = what
+			c.cfg.OnWait(what)
+		}
+		select {
+		case <-time.After(beginPoll):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// empty reports whether neither log nor state holds anything.
+func (c *Cluster) empty() (bool, error) {
+	index, _ := c.st.Applied()
+	last, err := c.log.LastIndex()
+	return index == 0 && last == 0, err
+}
+
+// founding reports whether this node is one of those that begin the cluster.
+func (c *Cluster) founding() bool {
+	return slices.ContainsFunc(c.cfg.Nodes, func(p Peer) bool { return p.Name == c.cfg.Name })
+}
+
+// founders are the voters of the first configuration, in an order that all agree on.
+func (c *Cluster) founders() []raft.Server {
+	var servers []raft.Server
+	for _, p := range c.cfg.Nodes {
+		servers = append(servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(p.Name), Address: raft.ServerAddress(p.Address)})
+	}
+	slices.SortFunc(servers, func(a, b raft.Server) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return servers
+}
+
+// helloReply is what a node says of itself to one that has no data.
+type helloReply struct {
+	Begun   bool   `cbor:"1,keyasint"` // it has data beyond what founds a cluster
+	Nodes   []Peer `cbor:"2,keyasint"` // the founding members it was told
+	Replica bool   `cbor:"3,keyasint"`
+}
+
+// hello answers before Raft runs, too.
+func (c *Cluster) hello(string) (helloReply, error) {
+	index, _ := c.st.Applied()
+	last, err := c.log.LastIndex()
+	return helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica}, err
+}
+
+// lookAround asks all others once. found says that a cluster is to be founded; otherwise what says what is
+// being waited for, and "" that this node may run Raft now.
+func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*beginPoll)
+	defer cancel()
+	var missing []string
+	begun := ""
+	for _, p := range c.cfg.Nodes {
+		if p.Name == c.cfg.Name {
+			continue
+		}
+		var other helloReply
+		switch err := c.call(ctx, p.Name, methodHello, none{}, &other); {
+		case err != nil:
+			missing = append(missing, fmt.Sprintf("%s at %s (%v)", p.Name, p.Address, err))
+		case other.Begun:
+			begun = p.Name
+			switch err := c.call(ctx, p.Name, methodAdmit, none{}, nil); {
+			case err == nil:
+				return "", false, nil
+			case errors.Is(err, registry.Forbidden):
+				return err.Error(), false, nil
+			}
+		case c.founding() && !samePeers(other.Nodes, c.cfg.Nodes):
+			return fmt.Sprintf("node %s was told the founding members %v, and this node %v: expected the same", p.Name, other.Nodes, c.cfg.Nodes), false, nil
+		}
+	}
+	switch {
+	case begun != "":
+		return fmt.Sprintf("a leader of the cluster that %s belongs to", begun), false, nil
+	case len(missing) > 0:
+		return "the other nodes: " + strings.Join(missing, ", "), false, nil
+	case !c.founding():
+		return fmt.Sprintf("a cluster to be begun by %v", c.cfg.Nodes), false, nil
+	}
+	return "", true, nil
+}
+
+func samePeers(a, b []Peer) bool {
+	byName := func(x, y Peer) int { return strings.Compare(x.Name, y.Name) }
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortFunc(a, byName)
+	slices.SortFunc(b, byName)
+	return slices.Equal(a, b)
+}
+
+// reachAll is the guardless way into a cluster: somebody answers, so Raft is run.
+func (c *Cluster) reachAll(ctx context.Context) bool {
+	for _, p := range c.cfg.Nodes {
+		var other helloReply
+		if p.Name != c.cfg.Name && c.call(ctx, p.Name, methodHello, none{}, &other) == nil && other.Begun {
+			return true
+		}
+	}
+	return false
+}
+
+// admit lets a member without data run Raft: its vote is taken away first, and what it may have
+// acknowledged in a life that it has forgotten is then counted for nobody. Only the leader can say so.
+func (c *Cluster) admit(ctx context.Context, name string) error {
+	if c.inOffice() == nil {
+		return errNoLeader
+	}
+	if err := c.readHere(ctx); err != nil {
+		return err
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	for _, s := range c.members().Servers {
+		switch {
+		case s.ID != raft.ServerID(name):
+		case s.Suffrage == raft.Voter:
+			c.cfg.OnChange(fmt.Sprintf("node %s has lost its data: it votes again when it has caught up", name))
+			return c.change(ctx, c.raft.DemoteVoter(s.ID, 0, c.cfg.ProposeTimeout))
+		default:
+			return nil
+		}
+	}
+	return &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster: run dcann cluster join %s=HOST:PORT on a member", name, name)}
+}

@@ -1,0 +1,259 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
+)
+
+// followEvery is how often a node tells its leader how far it is, and learns how far the leader is; and
+// tickEvery how often all of this is looked at.
+const (
+	followEvery = 200 * time.Millisecond
+	tickEvery   = 25 * time.Millisecond
+)
+
+// followRequest is what a node says of itself.
+type followRequest struct {
+	Term     uint64          `cbor:"1,keyasint"`
+	Applied  uint64          `cbor:"2,keyasint"`
+	Durable  uint64          `cbor:"3,keyasint"`
+	Last     uint64          `cbor:"4,keyasint"` // index of the log's end, or of the state if that is later
+	LastTerm uint64          `cbor:"5,keyasint"` // of the entry there
+	Clock    registry.Millis `cbor:"6,keyasint"`
+	MaxLevel uint32          `cbor:"7,keyasint"`
+	Version  string          `cbor:"8,keyasint"`
+	Replica  bool            `cbor:"9,keyasint"`
+	Address  string          `cbor:"10,keyasint"`
+}
+
+type followReply struct {
+	Term   uint64 `cbor:"1,keyasint"`
+	Commit uint64 `cbor:"2,keyasint"` // everything that was acknowledged is at most here
+}
+
+// freshness is how old the state may be that this node shows: everything acknowledged up to asOf is in it.
+type freshness struct {
+	epoch time.Time
+	asOf  atomic.Int64 // ns since epoch on the monotonic clock; 0: not known
+
+	mu sync.Mutex
+	// When at, everything acknowledged was at most at index commit, which is not applied yet. Zero: none.
+	at     time.Time
+	commit uint64
+}
+
+// since is t in the unit of asOf.
+func (f *freshness) since(t time.Time) int64 { return max(int64(t.Sub(f.epoch)), 1) }
+
+// known notes that everything acknowledged at t is applied.
+func (f *freshness) known(t time.Time) {
+	for now := f.since(t); ; {
+		old := f.asOf.Load()
+		if now <= old || f.asOf.CompareAndSwap(old, now) {
+			return
+		}
+	}
+}
+
+// heard notes that at t everything acknowledged was at most at index commit. A note that is not reached yet
+// stays: were it replaced by each later one, a busy node would never reach any.
+func (f *freshness) heard(t time.Time, commit, applied uint64) {
+	f.reached(applied)
+	if commit <= applied {
+		f.known(t)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.at.IsZero() {
+		f.at, f.commit = t, commit
+	}
+}
+
+// reached is called from time to time with the applied index.
+func (f *freshness) reached(applied uint64) {
+	f.mu.Lock()
+	at, reached := f.at, !f.at.IsZero() && f.commit <= applied
+	if reached {
+		f.at, f.commit = time.Time{}, 0
+	}
+	f.mu.Unlock()
+	if reached {
+		f.known(at)
+	}
+}
+
+// Staleness is how long ago everything that was acknowledged is certain to be in what this node shows; not
+// known before a leader was heard from. It costs a few ten nanoseconds.
+func (c *Cluster) Staleness() (age time.Duration, known bool) {
+	if c.sole.Load() {
+		return 0, true // nobody else can have acknowledged anything
+	}
+	if c.cfg.guards.noPause && c.inOffice() != nil {
+		return 0, true
+	}
+	asOf := c.fresh.asOf.Load()
+	return max(time.Since(c.fresh.epoch)-time.Duration(asOf), 0), asOf != 0
+}
+
+// follow keeps this node's freshness, as a leader by its office and else by asking the leader.
+func (c *Cluster) follow() {
+	ctx, cancel := c.untilQuit()
+	defer cancel()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	var p pauses
+	asked, of := time.Time{}, ""
+	for {
+		select {
+		case <-tick.C:
+		case <-c.quit:
+			return
+		}
+		now := time.Now()
+		paused := p.tick(now, c.maxPause())
+		c.ticked.Store(c.fresh.since(now))
+		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
+		c.fresh.reached(c.applied.load())
+		if c.inOffice() != nil {
+			c.freshInOffice(ctx, now, paused)
+			continue
+		}
+		if leader := c.leader(); leader != "" && leader != c.cfg.Name && (leader != of || now.Sub(asked) >= followEvery) {
+			asked, of = now, leader
+			c.ask(ctx, leader)
+			p.last = time.Now() // waiting for the answer was no pause
+			c.ticked.Store(c.fresh.since(p.last))
+		}
+	}
+}
+
+// freshInOffice: who leads has applied what it acknowledged, and nobody else acknowledged anything within
+// the lease, unless the process or the machine stood still meanwhile (SIGSTOP, a paused virtual machine):
+// then somebody else may lead by now, which only a confirmation can exclude (DESIGN 9).
+func (c *Cluster) freshInOffice(ctx context.Context, now time.Time, paused bool) {
+	if paused {
+		c.paused.Add(1)
+		c.doubt.Store(true)
+	}
+	if !c.doubt.Load() {
+		c.fresh.known(now.Add(-c.cfg.LeaseTimeout))
+		return
+	}
+	if c.doubting.CompareAndSwap(false, true) {
+		go func() {
+			defer c.doubting.Store(false)
+			if t := c.inOffice(); t != nil && c.confirm(ctx, t) == nil && c.inOffice() == t {
+				c.doubt.Store(false)
+			}
+		}()
+	}
+}
+
+// pauses notices that this process did not run for a while. It belongs to one goroutine.
+type pauses struct{ last time.Time }
+
+// tick reports whether more than limit has passed since the last call, on the monotonic clock.
+func (p *pauses) tick(now time.Time, limit time.Duration) bool {
+	last := p.last
+	p.last = now
+	return !last.IsZero() && now.Sub(last) > limit
+}
+
+// maxPause is how long this process may have stood still without a doubt about its lease.
+func (c *Cluster) maxPause() time.Duration { return max(c.cfg.LeaseTimeout/2, 4*tickEvery) }
+
+// pausedNow reports whether the loop above has not run for so long that it may be about to notice a pause.
+func (c *Cluster) pausedNow() bool {
+	return time.Since(c.fresh.epoch)-time.Duration(c.ticked.Load()) > c.maxPause()
+}
+
+// ask tells the leader how far this node is, and learns how far the leader is.
+func (c *Cluster) ask(ctx context.Context, leader string) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.HeartbeatTimeout)
+	defer cancel()
+	before := time.Now()
+	var answer followReply
+	if err := c.call(ctx, leader, methodFollow, c.report(), &answer); err != nil {
+		return
+	}
+	if answer.Term >= c.raft.CurrentTerm() {
+		// The other may have been deposed without knowing it, within its lease.
+		c.fresh.heard(before.Add(-c.cfg.LeaseTimeout), answer.Commit, c.applied.load())
+	}
+}
+
+func (c *Cluster) report() followRequest {
+	durable, _ := c.st.DurableIndex()
+	last, lastTerm := c.logEnd()
+	return followRequest{
+		Term: c.raft.CurrentTerm(), Applied: c.applied.load(), Durable: durable, Last: last, LastTerm: lastTerm,
+		Clock: c.now(), MaxLevel: state.MaxLevel, Version: c.cfg.Version, Replica: c.cfg.Replica, Address: c.cfg.Address,
+	}
+}
+
+// logEnd is the index and term of the last entry that this node holds, in its log or in its state.
+func (c *Cluster) logEnd() (index, term uint64) {
+	index, term = c.st.Applied()
+	last, err := c.log.LastIndex()
+	if err != nil || last <= index {
+		return index, term
+	}
+	var l raft.Log
+	if err := c.log.GetLog(last, &l); err != nil {
+		return index, term
+	}
+	return last, l.Term
+}
+
+// reports is what the others last said of themselves.
+type reports struct {
+	mu sync.Mutex
+	of map[string]heardReport
+}
+
+type heardReport struct {
+	followRequest
+	at    time.Time
+	ahead time.Duration // of its clock, against ours
+}
+
+func (r *reports) note(name string, h heardReport) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil {
+		r.of = make(map[string]heardReport)
+	}
+	r.of[name] = h
+}
+
+func (r *reports) all() map[string]heardReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[string]heardReport, len(r.of))
+	for name, h := range r.of {
+		all[name] = h
+	}
+	return all
+}
+
+// onFollow takes a follower's report. Who does not lead says so; who leads but has not taken office yet
+// takes the report, since it needs the clocks of a majority for that.
+func (c *Cluster) onFollow(from string, r followRequest) (followReply, error) {
+	if c.raft.State() != raft.Leader {
+		return followReply{}, errNoLeader
+	}
+	c.heard.note(from, heardReport{followRequest: r, at: time.Now(), ahead: time.Duration(r.Clock-c.now()) * time.Millisecond})
+	t := c.inOffice()
+	if t == nil || c.pausedNow() || c.doubt.Load() {
+		return followReply{}, errNoLeader
+	}
+	return followReply{Term: t.term, Commit: c.raft.CommitIndex()}, nil
+}

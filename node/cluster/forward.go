@@ -1,0 +1,83 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
+)
+
+// submitRequest is a write on its way from another node to the leader.
+type submitRequest struct {
+	Kind  state.CommandType `cbor:"1,keyasint"`
+	Bytes []byte            `cbor:"2,keyasint"` // as the client sent them
+	Left  time.Duration     `cbor:"3,keyasint"` // until whoever asked stops waiting
+}
+
+// forward sends s to the node that leads. It is done once: the other does it or says that it does not lead,
+// and never sends it on. When no answer comes the outcome is unknown, and whoever submitted may try again.
+func (c *Cluster) forward(ctx context.Context, leader string, s submission) (state.Result, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(c.cfg.ProposeTimeout)
+	}
+	c.forwarded.Add(1)
+	var answer result
+	err := c.call(ctx, leader, methodSubmit, submitRequest{Kind: s.kind, Bytes: s.bytes(), Left: time.Until(deadline)}, &answer)
+	if err != nil {
+		if registry.KindOf(err) == registry.Unavailable {
+			c.forwardErrors.Add(1)
+		}
+		return state.Result{}, err
+	}
+	r := answer.state()
+	return r, r.Err
+}
+
+// onSubmit answers a forwarded write. The bytes are checked as if a client had sent them.
+func (c *Cluster) onSubmit(ctx context.Context, r submitRequest) (result, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(r.Left, c.cfg.ProposeTimeout))
+	defer cancel()
+	s, err := c.submission(r)
+	if err != nil {
+		return result{}, err
+	}
+	if c.inOffice() == nil {
+		return result{}, c.because(errNoLeader)
+	}
+	done, err := c.submitHere(ctx, s.check)
+	return resultOf(done), err
+}
+
+func (c *Cluster) submission(r submitRequest) (submission, error) {
+	switch r.Kind {
+	case state.OperationCommand:
+		op, err := registry.ParseOperation(r.Bytes)
+		if err != nil {
+			return submission{}, err
+		}
+		return c.operation(op), nil
+	case state.StatusCommand:
+		s, err := registry.ParseStatus(r.Bytes)
+		if err != nil {
+			return submission{}, err
+		}
+		return c.status(s), nil
+	case state.AcceptanceCommand:
+		a, err := registry.ParseAcceptance(r.Bytes)
+		if err != nil {
+			return submission{}, err
+		}
+		return c.acceptance(a), nil
+	case state.PolicyCommand:
+		return c.policy(r.Bytes), nil
+	case state.LevelCommand:
+		if len(r.Bytes) == 4 {
+			return c.level(binary.BigEndian.Uint32(r.Bytes)), nil
+		}
+	}
+	return submission{}, &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("a forwarded write of type %d with %d bytes: this release does not know it", r.Kind, len(r.Bytes))}
+}

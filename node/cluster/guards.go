@@ -1,0 +1,18 @@
+package cluster
+
+// guards can each be taken out, by tests only, to show that what they guard against is real: the zero value
+// has all of them. What each does is told where it stands; DESIGN.md beside this file lists them.
+type guards struct {
+	noConfirm       bool // linearizable reads without a confirmation of leadership
+	bufferedConfirm bool // ... with Raft's own, which counts answers to questions asked before
+	noPause         bool // a leader that was stopped answers bounded reads when it resumes
+	noStall         bool // a hanging log write does not end the node
+	noTransferWatch bool // a leadership transfer that hangs does not end the node
+	noCaughtUp      bool // who joins votes at once
+	noClock         bool // a leader proposes whatever its clock says
+	noRecheck       bool // a refusal is given without having confirmed that this node leads
+	pipelining      bool // two messages of Raft under way
+	noFlush         bool // a snapshot does not make the state durable
+	noClamp         bool // the log is cut wherever Raft asks
+	noAdmission     bool // a node without data votes at once
+}

@@ -1,0 +1,62 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// settleInstalled makes the log fit a state that was received and put in force, before anything else looks
+// at them. What the state holds is committed, so nothing of the log up to its index is needed. What follows
+// upon it stays if it is of the same history; but if the log has another entry at that index, then that and all
+// that follow were overruled, and Raft would refuse every message because of them, for ever (DESIGN 9).
+func (c *Cluster) settleInstalled() error {
+	if c.place == nil || c.place.index == 0 {
+		return nil
+	}
+	index, term := c.st.Applied()
+	if index != c.place.index || term != c.place.term {
+		return nil // it has gone on since
+	}
+	first, err := c.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := c.log.LastIndex()
+	if err != nil {
+		return err
+	}
+	upTo := min(index, last)
+	if first <= index && index <= last {
+		var l raft.Log
+		err := c.log.GetLog(index, &l)
+		switch {
+		case errors.Is(err, raft.ErrLogNotFound): // the log ended before, and went on behind the state
+		case err != nil:
+			return err
+		case l.Term != term:
+			upTo = last
+		}
+	}
+	if last > 0 && first <= upTo {
+		if err := c.log.forget(first, upTo); err != nil {
+			return fmt.Errorf("delete the entries that the installed state holds, up to %d: %w", upTo, err)
+		}
+	}
+	return nil
+}
+
+// forget deletes entries of a log that Raft does not use yet, whatever the state holds.
+func (s *logStore) forget(from, to uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ; from <= to; from += deleteAtOnce {
+		upTo := min(from+deleteAtOnce-1, to)
+		if err := s.db.DeleteRange(from, upTo); err != nil {
+			return err
+		}
+		s.size.removed(upTo)
+	}
+	return nil
+}

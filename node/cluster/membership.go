@@ -1,0 +1,239 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// What a membershipRequest wants.
+const (
+	changeJoin     = "join"
+	changeRemove   = "remove"
+	changeTransfer = "transfer"
+)
+
+type membershipRequest struct {
+	Change  string `cbor:"1,keyasint"`
+	Name    string `cbor:"2,keyasint"`
+	Address string `cbor:"3,keyasint"`
+	Replica bool   `cbor:"4,keyasint"`
+}
+
+// Join makes a node a member, or gives a member another address. A new one does not vote before it has
+// caught up, since from then on it counts for the majority (DESIGN 9): Join returns when it votes, or with
+// an error of kind Unavailable when that takes longer than ctx; it goes on by itself then. A replica never
+// votes, and is a member at once. Any node may be asked.
+func (c *Cluster) Join(ctx context.Context, p Peer, replica bool) error {
+	if err := p.validate(); err != nil {
+		return &registry.Error{Kind: registry.Invalid, Detail: err.Error()}
+	}
+	if err := c.onLeader(ctx, membershipRequest{Change: changeJoin, Name: p.Name, Address: p.Address, Replica: replica}); err != nil || replica {
+		return err
+	}
+	for ctx.Err() == nil {
+		for _, s := range c.members().Servers {
+			if s.ID == raft.ServerID(p.Name) && s.Suffrage == raft.Voter {
+				return nil
+			}
+		}
+		select {
+		case <-time.After(leaderPoll):
+		case <-ctx.Done():
+		case <-c.quit:
+			return errClosing
+		}
+	}
+	return unavailable("node %s is a member and has not caught up yet: it votes as soon as it has; see dcann cluster status", p.Name)
+}
+
+// Remove takes a node out of the cluster. It is refused when too few of those that remain are alive. Any
+// node may be asked; the leader hands over before it removes itself.
+func (c *Cluster) Remove(ctx context.Context, name string) error {
+	return c.onLeader(ctx, membershipRequest{Change: changeRemove, Name: name})
+}
+
+// TransferLeadership makes another voter lead: to, or the one that is furthest if to is empty.
+func (c *Cluster) TransferLeadership(ctx context.Context, to string) error {
+	return c.onLeader(ctx, membershipRequest{Change: changeTransfer, Name: to})
+}
+
+// onLeader has the leader do r. While nobody leads it waits as submit does.
+func (c *Cluster) onLeader(ctx context.Context, r membershipRequest) error {
+	patience := time.Now().Add(c.cfg.LeaderWait)
+	for {
+		err := c.askMembership(ctx, r)
+		if !errors.Is(err, errNoLeader) || time.Now().After(patience) {
+			return err
+		}
+		select {
+		case <-time.After(leaderPoll):
+		case <-ctx.Done():
+			return err
+		case <-c.quit:
+			return errClosing
+		}
+	}
+}
+
+func (c *Cluster) askMembership(ctx context.Context, r membershipRequest) error {
+	if c.alone() {
+		return &registry.Error{Kind: registry.Invalid, Detail: "this node is alone: start it with node-listen to have others (dcann cluster init)"}
+	}
+	leader := c.leader()
+	switch leader {
+	case "":
+		return errNoLeader
+	case c.cfg.Name:
+		return c.onMembership(ctx, r)
+	}
+	return c.call(ctx, leader, methodMembership, r, nil)
+}
+
+func (c *Cluster) onMembership(ctx context.Context, r membershipRequest) error {
+	if c.inOffice() == nil {
+		return c.because(errNoLeader)
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	switch r.Change {
+	case changeJoin:
+		return c.join(ctx, r)
+	case changeRemove:
+		return c.remove(ctx, r.Name)
+	case changeTransfer:
+		return c.transfer(r.Name)
+	}
+	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("change %.20q: this release does not know it", r.Change)}
+}
+
+func (c *Cluster) join(ctx context.Context, r membershipRequest) error {
+	id, address := raft.ServerID(r.Name), raft.ServerAddress(r.Address)
+	for _, s := range c.members().Servers {
+		switch {
+		case s.ID != id && s.Address == address:
+			return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is at %s already: expected another address for %s", s.ID, address, id)}
+		case s.ID == id && s.Address == address && (s.Suffrage == raft.Voter) == !r.Replica:
+			return nil
+		case s.ID == id && s.Suffrage == raft.Voter && r.Replica:
+			return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s votes: remove it before it is joined as a replica", id)}
+		case s.ID == id && s.Suffrage == raft.Voter:
+			c.cfg.OnChange(fmt.Sprintf("node %s moves to %s", id, address))
+			return c.change(ctx, c.raft.AddVoter(id, address, 0, c.cfg.ProposeTimeout))
+		}
+	}
+	c.cfg.OnChange(fmt.Sprintf("node %s at %s joins", id, address))
+	if c.cfg.guards.noCaughtUp {
+		return c.change(ctx, c.raft.AddVoter(id, address, 0, c.cfg.ProposeTimeout))
+	}
+	return c.change(ctx, c.raft.AddNonvoter(id, address, 0, c.cfg.ProposeTimeout))
+}
+
+func (c *Cluster) remove(ctx context.Context, name string) error {
+	members := c.members()
+	if !member(members, name) {
+		return &registry.Error{Kind: registry.NotFound, Detail: fmt.Sprintf("there is no node %s in the cluster", name)}
+	}
+	heard := c.heard.all()
+	voters, alive := 0, 0
+	for _, s := range members.Servers {
+		if s.Suffrage != raft.Voter || s.ID == raft.ServerID(name) {
+			continue
+		}
+		voters++
+		if h, ok := heard[string(s.ID)]; s.ID == raft.ServerID(c.cfg.Name) || ok && time.Since(h.at) <= clockReportAge {
+			alive++
+		}
+	}
+	if alive < voters/2+1 {
+		return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf(
+			"without %s there would be %d voters of which %d are alive: expected a majority; bring others back, or join new ones, first", name, voters, alive)}
+	}
+	if name == c.cfg.Name {
+		if err := c.handOver(""); err != nil {
+			return err
+		}
+		return errNoLeader // the next leader removes this node: whoever asked asks again
+	}
+	c.cfg.OnChange(fmt.Sprintf("node %s leaves", name))
+	return c.change(ctx, c.raft.RemoveServer(raft.ServerID(name), 0, c.cfg.ProposeTimeout))
+}
+
+func (c *Cluster) transfer(to string) error {
+	if to == "" || to == c.cfg.Name {
+		if to != "" {
+			return nil
+		}
+		return c.handOver("")
+	}
+	for _, s := range c.members().Servers {
+		if s.ID == raft.ServerID(to) && s.Suffrage == raft.Voter {
+			return c.handOver(to)
+		}
+	}
+	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is no voter of this cluster: expected one that is, to lead it", to)}
+}
+
+// handOver makes another node lead: the named one, or whichever Raft chooses.
+func (c *Cluster) handOver(to string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*c.cfg.HeartbeatTimeout)
+	defer cancel()
+	f := c.raft.LeadershipTransfer
+	if to != "" {
+		address, _ := c.addressOf(to)
+		f = func() raft.Future {
+			return c.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(address))
+		}
+	}
+	if err := c.await(ctx, f()); err != nil {
+		return unavailable("leadership was not handed over: %v; node %s leads on", err, c.cfg.Name)
+	}
+	return nil
+}
+
+// change waits until a change of the configuration is committed. When it is not in time, it may be later.
+func (c *Cluster) change(ctx context.Context, f raft.IndexFuture) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
+	defer cancel()
+	if err := c.await(ctx, f); err != nil {
+		if proposalError(err) == error(errNoLeader) {
+			return c.because(errNoLeader)
+		}
+		return unavailable("the change of the members was not confirmed: %v; see dcann cluster status, and try again", err)
+	}
+	return nil
+}
+
+// watchTransfers gives the node up when Raft refuses writes because of a leadership transfer that does not
+// end: a known defect when the transfer is interrupted (DESIGN 9). It has no other remedy than a restart.
+func (c *Cluster) watchTransfers() {
+	tick := time.NewTicker(c.cfg.HeartbeatTimeout)
+	defer tick.Stop()
+	var since time.Time
+	for {
+		select {
+		case <-tick.C:
+		case <-c.quit:
+			return
+		}
+		if !c.transferring.Swap(false) || c.raft.State() != raft.Leader {
+			since = time.Time{}
+			continue
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if stuck := time.Since(since); stuck > transferStall*c.cfg.HeartbeatTimeout && !c.cfg.guards.noTransferWatch {
+			c.fail(fmt.Errorf("a leadership transfer has not ended for %s, and Raft refuses writes meanwhile: the node must be started anew", stuck.Round(time.Millisecond)))
+			return
+		}
+	}
+}
+
+// transferStall is after how many election time-outs a leadership transfer hangs: Raft gives it one.
+const transferStall = 6

@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/dcann/dcann/node/archive"
+	"github.com/dcann/dcann/node/cluster"
+)
+
+// Restore makes the data of a node that has none from an archive that GET /backup of the admin listener gave.
+// The node goes on alone, or, when config names founding members, with them: each is restored from the same
+// archive, while no node of the old registry runs any more. A truncated or altered archive is refused whole.
+// progress, unless nil, is told how many bytes are done.
+func Restore(ctx context.Context, config Config, r io.Reader, progress func(done, total int64)) (archive.Header, error) {
+	config, release, err := takeOffline(config)
+	if err != nil {
+		return archive.Header{}, err
+	}
+	members := []cluster.Peer{{Name: config.Name, Address: config.Name}}
+	if config.clustered() {
+		members = config.Nodes
+		if !slices.ContainsFunc(members, func(p cluster.Peer) bool { return p.Name == config.Name }) {
+			return archive.Header{}, errors.Join(release(), invalid("node %s is not among the founding members %v: it gets its state by being joined (dcann cluster join), not by a restore", config.Name, members))
+		}
+	}
+	h, err := cluster.Restore(ctx, config.cluster(nil), config.Data, r, members, progress)
+	return h, errors.Join(err, release())
+}
+
+// Recover gives a node that is stopped, and whose registry has lost its majority for ever, other members: only
+// itself if none are named. See cluster.Recover for what is lost by that.
+func Recover(_ context.Context, config Config, members []cluster.Peer) error {
+	config, release, err := takeOffline(config)
+	if err != nil {
+		return err
+	}
+	if len(members) == 0 {
+		address := config.NodeAddress
+		if address == "" {
+			address = config.Name
+		}
+		members = []cluster.Peer{{Name: config.Name, Address: address}}
+	}
+	place, err := cluster.OpenPlace(vfs.Default, config.Data)
+	if err == nil {
+		err = cluster.Recover(config.cluster(nil), place, members)
+	}
+	return errors.Join(err, release())
+}
+
+// takeOffline completes a configuration and takes its data directory, which no running node may have.
+func takeOffline(config Config) (Config, func() error, error) {
+	config, err := config.complete()
+	if err != nil {
+		return config, nil, err
+	}
+	lock, err := lockDir(config.Data)
+	if err != nil {
+		return config, nil, fmt.Errorf("the node must be stopped: %w", err)
+	}
+	if err := checkSpace(config.Data, startFree); err != nil {
+		return config, nil, errors.Join(err, lock.release())
+	}
+	return config, lock.release, nil
+}
