@@ -175,7 +175,7 @@ func bareHandler(sample answer) http.Handler {
 	body := sample.body
 	values := map[string][]string{}
 	for name, v := range sample.Header {
-		if name != "Date" {
+		if name != "Date" && (name != "Content-Length" || len(body) > measured) { // net/http adds them
 			values[name] = v
 		}
 	}

@@ -29,16 +29,19 @@ const (
 	asDereferenced                       // application/did-url-dereferencing
 )
 
-// rendered is an answer, complete but for Dcann-Index. It is shared between requests and never changed.
+// rendered is an answer, complete but for what asOf says. It is shared between requests and never changed.
 type rendered struct {
 	status  int
 	body    []byte
 	stamp   state.Stamp     // the versions it was made from: a hit needs all to be current
 	expires registry.Millis // it says finalAt, which is no longer true afterwards; 0: never
 
-	// Header values, ready to be assigned.
+	// Header values, ready to be assigned. Those that are nil are left out.
 	contentType, length, etag, vary []string
 }
+
+// measured is the longest body, in bytes, to which net/http itself adds Content-Length: what its buffer holds.
+const measured = 2048
 
 // newRendered completes an answer. The ETag hashes the body and so all that it was made from; unlike the
 // stamp it is the same on every node of a country.
@@ -49,8 +52,11 @@ func newRendered(status int, contentType, vary []string, body []byte, v *state.V
 	hex.Encode(etag[1:33], sum[:16])
 	a := &rendered{
 		status: status, body: body, contentType: contentType, vary: vary,
-		length: []string{strconv.Itoa(len(body))}, etag: []string{string(etag[:])},
+		etag:  []string{string(etag[:])},
 		stamp: v.Stamp,
+	}
+	if vary == nil || len(body) > measured {
+		a.length = []string{strconv.Itoa(len(body))}
 	}
 	if v.FinalAt != 0 && now <= v.FinalAt {
 		a.expires = v.FinalAt
@@ -59,15 +65,15 @@ func newRendered(status int, contentType, vary []string, body []byte, v *state.V
 }
 
 // send writes the answer, or 304 if the client has it. This is the hot path: it allocates nothing.
-func (a *rendered) send(c echo.Context, index []string) error {
+func (a *rendered) send(c echo.Context, at asOf) error {
 	w := c.Response()
 	h := w.Writer.Header()
 	// Eight headers fit into a map that never grows: that is why there is no nosniff, which the media types
-	// of these answers do not need.
+	// of these answers do not need, and why a length that net/http finds out for itself is left to it.
 	h["Access-Control-Allow-Origin"] = valueAnyOrigin
 	h["Access-Control-Expose-Headers"] = valueExposed
 	h["Cache-Control"] = valueRevalidate
-	h["Dcann-Index"] = index
+	at.put(h)
 	h["Etag"] = a.etag
 	if a.vary != nil {
 		h["Vary"] = a.vary
@@ -77,7 +83,9 @@ func (a *rendered) send(c echo.Context, index []string) error {
 		return nil
 	}
 	h["Content-Type"] = a.contentType
-	h["Content-Length"] = a.length
+	if a.length != nil {
+		h["Content-Length"] = a.length
+	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body) // the reader is gone: nobody to tell
 	return nil

@@ -76,7 +76,12 @@ type Cluster interface {
 	ReadIndex(context.Context) error         // returns when all that was acknowledged before is applied here
 	WaitIndex(context.Context, uint64) error // returns when that index is applied here
 	AppliedIndex() uint64
-	Ready() error
+
+	// Staleness is how long ago everything that was acknowledged is certain to be in what this node shows, 0
+	// if nobody else can have acknowledged anything; not known before a leader was heard from. Every read asks.
+	Staleness() (age time.Duration, known bool)
+
+	Ready() error // nil if this node may be sent requests, else why not
 }
 
 func (c Config) withDefaults() Config {

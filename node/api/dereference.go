@@ -14,9 +14,9 @@ import (
 )
 
 // dereference answers for a DID URL that names a service or a fragment of the document.
-func (s *Server) dereference(c echo.Context, req *resolution, v *state.View, index []string, now registry.Millis) error {
+func (s *Server) dereference(c echo.Context, req *resolution, v *state.View, at asOf, now registry.Millis) error {
 	if req.service != "" {
-		return s.redirect(c, req, v, index, now)
+		return s.redirect(c, req, v, at, now)
 	}
 	object := appendObject(nil, v, req.fragment)
 	if object == nil {
@@ -25,7 +25,7 @@ func (s *Server) dereference(c echo.Context, req *resolution, v *state.View, ind
 	if req.as == asDereferenced {
 		object = dereferenced(wire.TypeDID, object, v, now)
 	}
-	return newRendered(http.StatusOK, representations[req.as].contentType, valueVaryAccept, object, v, now).send(c, index)
+	return newRendered(http.StatusOK, representations[req.as].contentType, valueVaryAccept, object, v, now).send(c, at)
 }
 
 func dereferenced(contentType string, content []byte, v *state.View, now registry.Millis) []byte {
@@ -72,7 +72,7 @@ func endpointOf(v *state.View, service string) (string, bool) {
 
 // redirect answers ?service=&relativeRef=: 303 to the place in the vault, or the place itself for a client
 // that asks for a result of dereferencing.
-func (s *Server) redirect(c echo.Context, req *resolution, v *state.View, index []string, now registry.Millis) error {
+func (s *Server) redirect(c echo.Context, req *resolution, v *state.View, at asOf, now registry.Millis) error {
 	endpoint, ok := endpointOf(v, req.service)
 	if !ok {
 		return &resolutionError{code: wire.DIDNotFound, dereferences: true, detail: "the document has no service " + quoted(req.service)}
@@ -83,13 +83,13 @@ func (s *Server) redirect(c echo.Context, req *resolution, v *state.View, index 
 	}
 	if req.as == asDereferenced {
 		body := dereferenced("text/uri-list", appendString(nil, location), v, now)
-		return newRendered(http.StatusOK, representations[asDereferenced].contentType, valueVaryAccept, body, v, now).send(c, index)
+		return newRendered(http.StatusOK, representations[asDereferenced].contentType, valueVaryAccept, body, v, now).send(c, at)
 	}
 	h := c.Response().Header()
 	common(h)
 	h["Cache-Control"] = valueRevalidate
 	h["Vary"] = valueVaryAccept
-	h["Dcann-Index"] = index
+	at.put(h)
 	h["Location"] = []string{location}
 	h["Content-Length"] = []string{"0"}
 	c.Response().WriteHeader(http.StatusSeeOther)

@@ -38,7 +38,7 @@ func (s *Server) events(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	index, err := s.gate(r.Context(), fresh)
+	at, err := s.gate(r.Context(), fresh)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *Server) events(c echo.Context) error {
 	w.header()["Vary"] = valueVaryAccept
 	w.header()["Cache-Control"] = valueNoStore
 	w.header()["X-Accel-Buffering"] = []string{"no"} // else some proxies keep a stream back
-	w.header()["Dcann-Index"] = index
+	at.put(w.header())
 	return s.follow(r, w, want)
 }
 

@@ -37,30 +37,45 @@ func takeFreshness(q url.Values) (freshness, error) {
 	return f, nil
 }
 
-// gate waits until this node may answer, at most wire.MaxWait, and returns the value of Dcann-Index. It is
-// taken before anything is looked up, so that an answer shows at least what had happened by then. The
-// error's kind is Unavailable.
-func (s *Server) gate(ctx context.Context, f freshness) ([]string, error) {
+// gate waits until this node may answer, at most wire.MaxWait for each of the two things asked for, and
+// returns as of when the answer is. It is taken before anything is looked up, so that an answer shows at
+// least what had happened by then. The error's kind is Unavailable.
+func (s *Server) gate(ctx context.Context, f freshness) (asOf, error) {
+	if f.minIndex > 0 && s.cluster.AppliedIndex() < f.minIndex {
+		if err := s.waitIndex(ctx, f); err != nil {
+			return asOf{}, err
+		}
+	}
 	switch f.level {
 	case wire.Linearizable:
 		ctx, cancel := context.WithTimeout(ctx, wire.MaxWait)
 		defer cancel()
 		if err := s.cluster.ReadIndex(ctx); err != nil {
-			return nil, waited(err, "a confirmation of leadership")
+			return asOf{}, waited(err, "a confirmation of leadership")
 		}
+		return asOf{index: s.indexValue(), staleness: stalenessValues[0]}, nil
 	case wire.Bounded:
 		if err := s.cluster.Bounded(); err != nil {
-			return nil, err
+			return asOf{}, err
 		}
 	}
-	if f.minIndex > 0 && s.cluster.AppliedIndex() < f.minIndex {
-		ctx, cancel := context.WithTimeout(ctx, wire.MaxWait)
-		defer cancel()
-		if err := s.cluster.WaitIndex(ctx, f.minIndex); err != nil {
-			return nil, waited(err, "index "+strconv.FormatUint(f.minIndex, 10))
+	return s.asOf(), nil
+}
+
+// waitIndex waits for min_index. It comes before the level is seen to, of which it would else wear off; only
+// who could not be answered anyway is told at once.
+func (s *Server) waitIndex(ctx context.Context, f freshness) error {
+	if f.level == wire.Bounded {
+		if err := s.cluster.Bounded(); err != nil {
+			return err
 		}
 	}
-	return s.indexValue(), nil
+	ctx, cancel := context.WithTimeout(ctx, wire.MaxWait)
+	defer cancel()
+	if err := s.cluster.WaitIndex(ctx, f.minIndex); err != nil {
+		return waited(err, "index "+strconv.FormatUint(f.minIndex, 10))
+	}
+	return nil
 }
 
 func waited(err error, what string) error {
@@ -68,23 +83,6 @@ func waited(err error, what string) error {
 		return err
 	}
 	return refuse(registry.Unavailable, "waited for %s, at most %v: %v", what, wire.MaxWait, err)
-}
-
-// indexHeader is the last Dcann-Index that was written, ready to be written again.
-type indexHeader struct {
-	index uint64
-	value []string
-}
-
-// indexValue is the applied index as a header value. It changes with every write, but reads come between.
-func (s *Server) indexValue() []string {
-	last, now := s.index.Load(), s.cluster.AppliedIndex()
-	if last.index == now {
-		return last.value
-	}
-	next := &indexHeader{index: now, value: []string{strconv.FormatUint(now, 10)}}
-	s.index.Store(next)
-	return next.value
 }
 
 // query parses a query strictly and refuses parameters that are not in allowed. The error's kind is Invalid.

@@ -54,7 +54,7 @@ func newServer(t testing.TB, with setting) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl, err := cluster.Open(t.Context(), cluster.Config{Dir: filepath.Join(dir, "raft"), Name: "a", MinFree: 1}, store, slog.New(slog.DiscardHandler))
+	cl, err := cluster.Open(t.Context(), cluster.Config{Dir: filepath.Join(dir, "raft"), Name: "a", MinFree: 1}, store, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(errors.Join(err, store.Close()))
 	}

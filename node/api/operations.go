@@ -118,7 +118,7 @@ func (s *Server) submitted(c echo.Context, r state.Result) error {
 	common(h)
 	h["Content-Type"] = valueJSON
 	h["Cache-Control"] = valueNoStore
-	h["Dcann-Index"] = s.indexValue()
+	h["Dcann-Index"] = s.writtenValue(r.Index)
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.Response().WriteHeader(status)
 	_, _ = c.Response().Write(body)

@@ -23,7 +23,7 @@ func (s *Server) record(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	index, err := s.gate(c.Request().Context(), fresh)
+	at, err := s.gate(c.Request().Context(), fresh)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Server) record(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.send(c, index)
+	return a.send(c, at)
 }
 
 // recordAnswer is the rendered record that a text names. The error's kind is Invalid, NotFound or Misdirected.
@@ -114,7 +114,7 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	index, err := s.gate(c.Request().Context(), fresh)
+	at, err := s.gate(c.Request().Context(), fresh)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (s *Server) history(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header()["Dcann-Index"] = index
+	at.put(c.Response().Header())
 	return writeJSON(c, http.StatusOK, historyBody(entries, more))
 }
 
@@ -177,7 +177,7 @@ func (s *Server) organisations(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	index, err := s.gate(c.Request().Context(), fresh)
+	at, err := s.gate(c.Request().Context(), fresh)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (s *Server) organisations(c echo.Context) error {
 	if next != "" {
 		body = appendMember(body, "next", next)
 	}
-	return s.writeFresh(c, append(body, '}'), index)
+	return s.writeFresh(c, append(body, '}'), at)
 }
 
 // organisationQuery reads what to look for. The error's kind is Invalid.
@@ -230,12 +230,12 @@ func organisationQuery(q url.Values) (state.OrganisationQuery, error) {
 }
 
 // writeFresh replies with a body that was rendered for this request alone.
-func (s *Server) writeFresh(c echo.Context, body []byte, index []string) error {
+func (s *Server) writeFresh(c echo.Context, body []byte, at asOf) error {
 	h := c.Response().Header()
 	common(h)
 	h["Content-Type"] = valueJSON
 	h["Cache-Control"] = valueNoStore
-	h["Dcann-Index"] = index
+	at.put(h)
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	c.Response().WriteHeader(http.StatusOK)
 	_, _ = c.Response().Write(body)

@@ -2,6 +2,7 @@ package api
 
 import (
 	_ "embed"
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -24,7 +25,7 @@ func (s *Server) registry(c echo.Context) error {
 	if p == nil {
 		return refuse(registry.Unavailable, "this registry has no policy yet: its operator has to give it one")
 	}
-	c.Response().Header()["Dcann-Index"] = s.indexValue()
+	s.asOf().put(c.Response().Header())
 	return writeJSON(c, http.StatusOK, wire.Registry{
 		Country: p.Country, Version: s.config.Version,
 		AccreditationKeys: texts(p.Accreditation), ServiceKeys: texts(p.Service),
@@ -50,16 +51,18 @@ func texts(keys []jws.Multikey) []string {
 // live answers GET /livez: this process serves requests.
 func (s *Server) live(c echo.Context) error { return text(c, "ok\n") }
 
-// ready answers GET /readyz: this node may be sent requests. A registry without a policy refuses them all.
+// ready answers GET /readyz: this node may be sent requests, or why not. A registry without a policy refuses
+// them all.
 func (s *Server) ready(c echo.Context) error {
+	if err := s.cluster.Ready(); err != nil { // first: a node that has not caught up may lack the policy too
+		unready := &registry.Error{Kind: registry.Unavailable, Detail: "not ready: " + err.Error()}
+		if own, ok := errors.AsType[*registry.Error](err); ok {
+			unready.RetryAfter = own.RetryAfter
+		}
+		return unready
+	}
 	if s.state.Policy() == nil {
 		return refuse(registry.Unavailable, "not ready: the registry has no policy in force yet")
-	}
-	if err := s.cluster.Ready(); err != nil {
-		if registry.KindOf(err) == registry.Internal {
-			err = refuse(registry.Unavailable, "not ready: %v", err)
-		}
-		return err
 	}
 	return text(c, "ok\n")
 }

@@ -38,10 +38,10 @@ func (s *Server) identifier(c echo.Context) error {
 	}
 	if r.URL.RawQuery == "" {
 		if as, ok := quickAccept(r.Header["Accept"]); ok && s.cluster.Bounded() == nil { // else resolve refuses
-			index := s.indexValue()
+			at := s.asOf()
 			if a, ok := s.cached(registry.ID(target), as); ok {
 				s.metrics.hits.Inc()
-				return a.send(c, index)
+				return a.send(c, at)
 			}
 		}
 	}
@@ -118,14 +118,14 @@ func (s *Server) resolve(c echo.Context, target string, options url.Values) erro
 }
 
 func (s *Server) answer(c echo.Context, req *resolution) error {
-	index, err := s.gate(c.Request().Context(), req.fresh)
+	at, err := s.gate(c.Request().Context(), req.fresh)
 	if err != nil {
 		return err
 	}
 	if req.plain() {
 		if a, ok := s.cached(req.id, req.as); ok {
 			s.metrics.hits.Inc()
-			return a.send(c, index)
+			return a.send(c, at)
 		}
 	}
 	v, err := s.viewFor(req)
@@ -134,10 +134,10 @@ func (s *Server) answer(c echo.Context, req *resolution) error {
 	}
 	now := registry.MillisOf(time.Now())
 	if v.Status != registry.Active { // at the version that was asked for
-		return deactivated(req, v, now).send(c, index)
+		return deactivated(req, v, now).send(c, at)
 	}
 	if req.dereferences() {
-		return s.dereference(c, req, v, index, now)
+		return s.dereference(c, req, v, at, now)
 	}
 	a := renderResolution(req.as, v, now)
 	if req.plain() {
@@ -146,7 +146,7 @@ func (s *Server) answer(c echo.Context, req *resolution) error {
 			s.keep(req.id, req.as, a)
 		}
 	}
-	return a.send(c, index)
+	return a.send(c, at)
 }
 
 func (s *Server) viewFor(req *resolution) (*state.View, error) {

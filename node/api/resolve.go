@@ -59,7 +59,7 @@ func (s *Server) resolveBatch(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	index, err := s.gate(r.Context(), fresh)
+	at, err := s.gate(r.Context(), fresh)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *Server) resolveBatch(c echo.Context) error {
 	common(w.header())
 	w.header()["Content-Type"] = valueNDJSON
 	w.header()["Cache-Control"] = valueNoStore
-	w.header()["Dcann-Index"] = index
+	at.put(w.header())
 	return s.resolveAll(ids, w, requestID(c))
 }
 

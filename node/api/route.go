@@ -101,7 +101,7 @@ func (s *Server) preflight(path string) echo.HandlerFunc {
 // The header values that every answer shares. They are assigned as they are, so nothing may append to them.
 var (
 	valueAnyOrigin = []string{"*"}
-	valueExposed   = []string{"Dcann-Index, Dcann-Sealed, Etag, Retry-After, X-Request-Id"}
+	valueExposed   = []string{"Dcann-Index, Dcann-Sealed, Dcann-Staleness, Etag, Retry-After, X-Request-Id"}
 	valueNoSniff   = []string{"nosniff"}
 	valueNoStore   = []string{"no-store"}
 	// Anything may change within the second that a revocation takes to be seen everywhere, so caches ask

@@ -67,12 +67,16 @@ func (s *Server) Handler() http.Handler { return s.echo }
 
 // HTTPServer is a server with the caps and time-outs that the handlers count on; the caller serves with it,
 // and calls Close before Shutdown, which waits for running requests and so for streams.
-func (s *Server) HTTPServer() *http.Server { return HTTPServer(s.config, s.echo, s.log) }
+func (s *Server) HTTPServer() *http.Server { return httpServer(s.config, s.echo, s.log) }
 
 // HTTPServer is a server for handler, which has requests answered by a Server, with the caps and time-outs that
 // it counts on.
 func HTTPServer(config Config, handler http.Handler, log *slog.Logger) *http.Server {
-	config = config.withDefaults()
+	return httpServer(config.withDefaults(), handler, log)
+}
+
+// httpServer takes a config that has its defaults: given them twice, what is switched off would be on.
+func httpServer(config Config, handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		MaxHeaderBytes:    wire.MaxHeaderBytes,

@@ -44,9 +44,14 @@ const (
 
 // The headers of ours. Names are in Go's canonical form, so that they may be keys of an http.Header.
 const (
-	// HeaderIndex is the Raft index that this node had applied when it answered, in decimal. Sent back as
-	// ParamMinIndex to any node of the country, it makes a client read its own writes.
+	// HeaderIndex is the Raft index that this node had applied when it answered, in decimal; of a write at
+	// least the one that made it. Sent back as ParamMinIndex to any node of the country, it makes a client read
+	// its own writes.
 	HeaderIndex = "Dcann-Index"
+	// HeaderStaleness is, on a read, the least number of whole seconds of which it is certain that everything
+	// acknowledged so long before the answer was looked up is in it: 0 if the read was linearizable or one node
+	// is all there is, StalenessUnknown if the node never heard from a leader.
+	HeaderStaleness = "Dcann-Staleness"
 	// HeaderSealed is the size of the published log. It is absent while a registry publishes none.
 	HeaderSealed = "Dcann-Sealed"
 	// HeaderRequestID names the request in the node's log. A client may choose it: 1 to 64 characters of
@@ -55,6 +60,9 @@ const (
 	// HeaderLastEventID resumes a stream of server-sent events after a position; it wins over ParamAfter.
 	HeaderLastEventID = "Last-Event-Id"
 )
+
+// StalenessUnknown is HeaderStaleness of a stale read on a node that does not know.
+const StalenessUnknown = "unknown"
 
 // The query parameters.
 const (
