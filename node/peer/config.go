@@ -16,8 +16,10 @@ const (
 	DefaultDialTimeout = 5 * time.Second
 	// DefaultMaxConns lets four other nodes make CallsPerNode calls at a time.
 	DefaultMaxConns = 256
-	// DefaultMaxHandshakes keeps strangers from taking all of a node's memory and processors.
-	DefaultMaxHandshakes = 64
+	// DefaultMaxHandshakes keeps strangers from taking all of a node's memory and processors. It lets four other
+	// nodes, which were silent until now, open all their connections at the same moment: to a leader that many
+	// clients begin to write to, through its followers, these are no strangers.
+	DefaultMaxHandshakes = DefaultMaxConns + CallsPerNode
 	// CallsPerNode is how many calls one RoundTripper makes to one node at a time; others wait for these.
 	CallsPerNode = 64
 	// UserTimeout is how long sent bytes may stay unacknowledged before a connection fails (TCP_USER_TIMEOUT).
