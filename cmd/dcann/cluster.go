@@ -11,5 +11,6 @@ Commands on a running cluster may be given to any of its nodes, by the file that
 started with (--config D/n1/node.yaml) or its operator's address (--admin unix:PATH); the
 node hands them on to the one that leads.`,
 		newClusterInitCommand(a), newClusterStatusCommand(a), newClusterJoinCommand(a), newClusterRemoveCommand(a),
-		newClusterTransferCommand(a), newClusterCheckCommand(a), newClusterPolicyCommand(a), newClusterUpgradeCommand(a))
+		newClusterTransferCommand(a), newClusterCheckCommand(a), newClusterPolicyCommand(a), newClusterUpgradeCommand(a),
+		newClusterRecoverCommand(a))
 }

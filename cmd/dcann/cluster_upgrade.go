@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -15,6 +16,9 @@ import (
 
 // heardLately is how recently the leader must have heard from a member for what it says of itself to count.
 const heardLately = 30 * time.Second
+
+// heardPatience is how long one waits for a member to be heard.
+const heardPatience = 3 * time.Second
 
 func newClusterUpgradeCommand(a *app) *cobra.Command {
 	var node operatorFlags
@@ -34,11 +38,7 @@ says what keeps it from rising, and does nothing while a member cannot be heard.
 				return err
 			}
 			op := a.operator(address, a.timeout)
-			var o cluster.Overview
-			if err := op.json(c.Context(), http.MethodGet, "/cluster", nil, &o); err != nil {
-				return err
-			}
-			level, limit, err := levelFor(o)
+			o, level, limit, err := op.level(c.Context())
 			if err != nil {
 				return err
 			}
@@ -55,6 +55,25 @@ says what keeps it from rising, and does nothing while a member cannot be heard.
 	}
 	node.add(c)
 	return c
+}
+
+// level is levelFor, asked for again for a while: a leader that is new has not heard from everybody.
+func (o *operator) level(ctx context.Context) (seen cluster.Overview, level uint32, limit string, err error) {
+	for end := time.Now().Add(heardPatience); ; {
+		seen = cluster.Overview{}
+		if err := o.json(ctx, http.MethodGet, "/cluster", nil, &seen); err != nil {
+			return seen, 0, "", err
+		}
+		level, limit, err = levelFor(seen)
+		if err == nil || time.Now().After(end) {
+			return seen, level, limit, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return seen, 0, "", ctx.Err()
+		}
+	}
 }
 
 // levelFor is the highest level that all members know, at least the present one, and what keeps it from

@@ -54,6 +54,8 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		newDemoCommand,
 		newServeCommand,
 		newClusterCommand,
+		newBackupCommand,
+		newRestoreCommand,
 		newKeyCommand,
 		newPassportCommand,
 		newStrandCommand,
