@@ -249,9 +249,13 @@ func (c *Cluster) Close() error {
 	return c.closeErr
 }
 
-// shutdown ends everything that was started, so that nothing uses log or state any more.
+// shutdown ends everything that was started, so that nothing uses log or state any more. Who leads hands over
+// first: that spares the others an election, and writers the time of one.
 func (c *Cluster) shutdown() error {
 	c.proposer.close()
+	if c.raft.State() == raft.Leader && !c.alone() && c.Err() == nil && !c.sole.Load() {
+		_ = c.handOver("")
+	}
 	close(c.quit)
 	err := c.raft.Shutdown().Error()
 	err = errors.Join(err, c.unlink())
