@@ -8,7 +8,7 @@
 #   -n  passports in the large registry (default 1000000; the design's numbers are for 10000000); with
 #       --cluster a single node is filled with them, which two others then join; 0: without that part
 #   -s  passports in the small registry: the one that the large is compared with (default 100000), or with
-#       --cluster that of the three nodes (default 20000)
+#       --cluster that of the three nodes (default 20000); 0: without that part
 #   -d  length of each measurement (default 10)
 #   -r  rounds (default 5); a figure is the median of them
 #   -l  with --cluster: how often the leader is killed (default 5)
@@ -16,8 +16,8 @@
 #   -u  use DIR, which an earlier run kept, of either kind: the large registry is not filled again
 #
 # Every figure that has a reference stands beside it, measured in the same run by turns: node, reference,
-# node, … Only answers with a status of 2xx are counted; a single error fails the run, but where errors are
-# what is measured. The nodes run as shipped, on loopback, and share the machine with the load. Passports
+# node, … Only answers with a status of 2xx are counted; of one node a single error fails the run, of a
+# cluster what was refused stands beside the figure. The nodes run as shipped, on loopback, and share the machine with the load. Passports
 # are made by their own signed operations, over HTTP. What this script starts, it ends; what it wrote, it
 # removes, unless -k.
 set -euo pipefail
@@ -101,15 +101,21 @@ settle() {
 
 ticks() { awk '{sum += $14 + $15} END {print sum}' $(printf '/proc/%s/stat ' "$@"); }
 
-# wrk_report ADDRESS IDS DIST CONNECTIONS SECONDS [QUERY]: requests a second, p50 and p99 in µs
+# wrk_report ADDRESS IDS DIST CONNECTIONS SECONDS [QUERY]: requests a second, p50 and p99 in µs, and how many
+# were not answered with a success
 wrk_report() {
   local answered seconds bad p50 p99
   read -r _ answered seconds bad p50 p99 < <(wrk -t1 -c"$4" -d"$5s" -s "$repository/scripts/bench/resolve.lua" "http://$1" -- "$2" "$3" ${6:+"$6"} | grep ^RESULT)
-  [ "$bad" = 0 ] || die "$bad requests to $1 were not answered with a success"
-  awk -v a="$answered" -v s="$seconds" -v x="$p50" -v y="$p99" 'BEGIN {print a/s, x, y}'
+  awk -v a="$answered" -v s="$seconds" -v x="$p50" -v y="$p99" -v b="$bad" 'BEGIN {print a/s, x, y, b}'
 }
 
-wrk_run() { wrk_report "$@" | cut -d' ' -f1; }
+# wrk_run ADDRESS IDS DIST CONNECTIONS SECONDS: requests a second, all answered with a success
+wrk_run() {
+  local rate bad
+  read -r rate _ _ bad < <(wrk_report "$@")
+  [ "$bad" = 0 ] || die "$bad requests to $1 were not answered with a success"
+  echo "$rate"
+}
 
 rows=()
 row() { # what, reach, measured, detail

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 type loadReport struct {
@@ -120,6 +122,136 @@ func checkReference(t *testing.T, url, id, sample string) {
 	defer answer.Body.Close()
 	if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != 201 || !strings.Contains(string(body), `"position":`) {
 		t.Errorf("the reference answers a write with %d %s %v: expected the node's 201", answer.StatusCode, body, err)
+	}
+}
+
+// TestBenchmarkReferenceOfThree runs bare Raft in three processes, twice: the second run goes on with the
+// logs of the first, on other ports.
+func TestBenchmarkReferenceOfThree(t *testing.T) {
+	t.Parallel()
+	reference, dir := filepath.Join(t.TempDir(), "raft"), t.TempDir()
+	script(t, "", nil, "go", "build", "-o", reference, "./bench/raft")
+	for _, inFlight := range []int{4, 1} {
+		var r struct{ Operations, InFlight, EntryBytes int }
+		out := script(t, "", nil, reference, "-dir", dir, "-duration", "300ms", "-warm-up", "50ms", "-inflight", strconv.Itoa(inFlight))
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatalf("the reference printed %q: %v", out, err)
+		}
+		if r.Operations == 0 || r.Operations%64 != 0 || r.InFlight != inFlight || r.EntryBytes != 64<<10 {
+			t.Errorf("%d operations in entries of %d bytes, %d at a time: expected entries of 64 times 1 KB, %d at a time", r.Operations, r.EntryBytes, r.InFlight, inFlight)
+		}
+	}
+}
+
+// TestBenchmarkToolsOfThree drives three real nodes with the load of the benchmark and kills the one that
+// leads.
+func TestBenchmarkToolsOfThree(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	args := []string{"cluster", "init", "--dir", dir, "--country", "xz"}
+	names, urls := []string{"n1", "n2", "n3"}, map[string]string{}
+	for _, name := range names {
+		http := "127.0.0.1:" + freePort(t)
+		urls[name] = "http://" + http
+		args = append(args, "--node", name+"=127.0.0.1:"+freePort(t)+","+http)
+	}
+	script(t, "", nil, binary(t), args...)
+	nodes := map[string]*exec.Cmd{}
+	for _, name := range names {
+		nodes[name] = startMember(t, filepath.Join(dir, name, "node.yaml"))
+	}
+	leader := awaitLeader(t, dir, names)
+	all := strings.Join([]string{urls["n1"], urls["n2"], urls["n3"]}, ",")
+	bench := func(report any, args ...string) {
+		t.Helper()
+		out := script(t, "", nil, binary(t), append([]string{"--registry", urls[leader], "-o", "json", "bench"}, args...)...)
+		if err := json.Unmarshal([]byte(out), report); err != nil {
+			t.Fatalf("bench %s printed %q: %v", strings.Join(args, " "), out, err)
+		}
+	}
+	ids, key := filepath.Join(t.TempDir(), "ids"), filepath.Join(dir, "accreditation.pem")
+	var filled, spread loadReport
+	bench(&filled, "fill", "-n", "60", "--ids", ids, "--accept", "5", "--accreditation-key", key)
+	bench(&spread, "spread", "--node", all, "--presign", "70", "--duration", "30s", "--conns", "6")
+	if spread.Requests != 70 || len(spread.Errors) > 0 {
+		t.Errorf("spread: %d of 70 operations were taken, errors %v", spread.Requests, spread.Errors)
+	}
+	var seen struct {
+		Changes, ReadsRefused int
+		Nodes                 []struct{ Seen struct{ MaxMillis float64 } }
+	}
+	bench(&seen, "visible", "--node", all, "--ids", ids, "--accreditation-key", key, "--count", "4")
+	if seen.Changes != 4 || len(seen.Nodes) != 3 || seen.Nodes[2].Seen.MaxMillis <= 0 {
+		t.Errorf("visible: %+v: expected 4 changes, seen on 3 nodes", seen)
+	}
+
+	var survivors []string
+	for _, name := range names {
+		if name != leader {
+			survivors = append(survivors, urls[name])
+		}
+	}
+	killed := time.AfterFunc(time.Second, func() { _ = nodes[leader].Process.Kill() })
+	defer killed.Stop()
+	var gap struct {
+		Writes, Unfinished, Reads, ReadFailed int
+		GapMillis, GapAtMillis                float64
+		WriteTries                            map[string]int
+	}
+	bench(&gap, "gap", "--node", all, "--read", strings.Join(survivors, ","), "--ids", ids, "--rate", "100", "--conns", "6", "--read-rate", "50", "--duration", "8s")
+	// What came after the kill can only be of the survivors: the gap lies before them.
+	if len(gap.WriteTries) == 0 || gap.Writes == 0 || gap.GapAtMillis+gap.GapMillis >= 8000 || gap.Unfinished > 0 {
+		t.Errorf("gap: %+v: expected writes that went on at others, and were acknowledged, before the end", gap)
+	}
+	if gap.ReadFailed > 0 || gap.Reads == 0 {
+		t.Errorf("gap: %d bounded reads failed, %d were answered: expected none to fail on the nodes that were not killed", gap.ReadFailed, gap.Reads)
+	}
+}
+
+// startMember runs a node of a cluster, which the test may kill.
+func startMember(t *testing.T, config string) *exec.Cmd {
+	t.Helper()
+	var log bytes.Buffer
+	cmd := exec.Command(binary(t), "serve", "--config", config)
+	cmd.Stderr = &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		if t.Failed() {
+			t.Logf("%s\n%s", config, log.String())
+		}
+	})
+	return cmd
+}
+
+// awaitLeader waits until all nodes are members in good health, and says who leads.
+func awaitLeader(t *testing.T, dir string, names []string) string {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		out, err := exec.Command(binary(t), "-o", "json", "cluster", "status", "--config", filepath.Join(dir, names[0], "node.yaml")).CombinedOutput()
+		var o struct {
+			Leader string
+			Nodes  []struct{ Healthy bool }
+		}
+		if err == nil && json.Unmarshal(out, &o) == nil && o.Leader != "" {
+			healthy := 0
+			for _, n := range o.Nodes {
+				if n.Healthy {
+					healthy++
+				}
+			}
+			if healthy == len(names) {
+				return o.Leader
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no healthy cluster within a minute: %v\n%s", err, out)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

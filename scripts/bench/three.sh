@@ -92,55 +92,67 @@ reference() {
   field perSecond <"$base/report"
 }
 
-# signed_writes ADDRESS CONNECTIONS: operations a second
+# failures REPORT: how many requests were not answered with 2xx, and says which
+failures() {
+  local all
+  all=$(tr -d ' \n' <"$1" | sed -n 's/.*"errors":{\([^}]*\)}.*/\1/p')
+  [ -z "$all" ] || say "  not answered with a success: $all"
+  awk '{n = split($0, part, /":/); for (i = 2; i <= n; i++) sum += part[i]} END {print sum + 0}' <<<"$all"
+}
+
+refusals() { [ "$1" = 0 ] || echo ", and $1 requests without a success"; }
+
+# signed_writes ADDRESS CONNECTIONS: operations a second, and how many were refused
 signed_writes() {
   bench_at "$1" write --provider "$provider" --country xz --conns "$2" --duration "${duration}s" --presign "$((duration * 8000))" >"$base/report" 2>/dev/null
-  errorless "$base/report"
-  field perSecond <"$base/report"
+  echo "$(field perSecond <"$base/report") $(failures "$base/report")"
 }
 
 # against_raft CONNECTIONS ENTRIES: nodes and reference by turns, with equally many operations under way
 against_raft() {
-  local nodes=() bare=() i a b
+  local nodes=() bare=() i a b refused
   signed_writes "${web[$lead]}" "$1" >/dev/null
   for i in $(seq "$rounds"); do
     whole_cluster n1 n2 n3
     nodes+=("$(signed_writes "${web[$lead]}" "$1")")
     bare+=("$(reference "$2")")
-    say "  write round $i with $1 operations under way: nodes $(whole "${nodes[-1]}")/s, reference $(whole "${bare[-1]}")/s"
+    say "  write round $i with $1 operations under way: nodes $(whole "${nodes[-1]% *}")/s, reference $(whole "${bare[-1]}")/s"
   done
-  a=$(printf '%s\n' "${nodes[@]}" | median) b=$(printf '%s\n' "${bare[@]}" | median)
-  row "signed writes over HTTP to the leader of 3 nodes, $1 at a time" '≥ 0.35 of bare Raft' "$(ratio "$a" "$b")" "$(whole "$a")/s of $(whole "$b")/s"
+  a=$(column 1 "${nodes[@]}") b=$(printf '%s\n' "${bare[@]}" | median) refused=$(total 2 "${nodes[@]}")
+  row "signed writes over HTTP to the leader of 3 nodes, $1 at a time" '≥ 0.35 of bare Raft' "$(ratio "$a" "$b")" "$(whole "$a")/s of $(whole "$b")/s$(refusals "$refused")"
 }
 
 # spread_writes CONNECTIONS: one load shared out among the nodes
 spread_writes() {
-  local all=() i
+  local all=() i refused
   for i in $(seq "$rounds"); do
     "$bin/dcann" -o json bench spread --node "$(urls n1 n2 n3)" --provider "$provider" --country xz --conns "$1" \
       --duration "${duration}s" --presign "$((duration * 8000))" >"$base/report" 2>/dev/null
-    errorless "$base/report"
-    all+=("$(field perSecond <"$base/report")")
-    say "  spread round $i: $(whole "${all[-1]}")/s, p99 $(whole "$(field p99Micros <"$base/report")") µs"
+    all+=("$(field perSecond <"$base/report") $(failures "$base/report")")
+    say "  spread round $i: $(whole "${all[-1]% *}")/s, p99 $(whole "$(field p99Micros <"$base/report")") µs"
   done
-  row "the same spread over all 3 nodes" '' "$(whole "$(printf '%s\n' "${all[@]}" | median)")/s" "$1 connections, two thirds of them to nodes that forward"
+  refused=$(total 2 "${all[@]}")
+  row "the same spread over all 3 nodes" '' "$(whole "$(column 1 "${all[@]}")")/s" "$1 connections, two thirds of them to nodes that forward$(refusals "$refused")"
 }
 
 # column N LINE …: the median of the N-th words
 column() { printf '%s\n' "${@:2}" | cut -d' ' -f"$1" | median; }
+# total N LINE …: their sum
+total() { printf '%s\n' "${@:2}" | awk -v n="$1" '{sum += $n} END {print sum + 0}'; }
 
 # reads_of NAME WHAT: linearizable against bounded reads of one node, by turns
 reads_of() {
-  local sure=() near=() i
+  local sure=() near=() i refused
   wrk_report "${web[$1]}" "$ids" uniform 64 "$probe" >/dev/null
   for i in $(seq "$rounds"); do
     near+=("$(wrk_report "${web[$1]}" "$ids" uniform 64 "$duration")")
     sure+=("$(wrk_report "${web[$1]}" "$ids" uniform 64 "$duration" consistency=linearizable)")
-    say "  reads of the $2, round $i (a second, p50 and p99 in µs): bounded ${near[-1]}, linearizable ${sure[-1]}"
+    say "  reads of the $2, round $i (a second, p50 and p99 in µs, refused): bounded ${near[-1]}, linearizable ${sure[-1]}"
   done
+  refused=$(total 4 "${near[@]}" "${sure[@]}")
   row "linearizable reads on the $2" '' \
     "$(whole "$(column 1 "${sure[@]}")")/s, p50 $(column 2 "${sure[@]}") µs, p99 $(column 3 "${sure[@]}") µs" \
-    "bounded: $(whole "$(column 1 "${near[@]}")")/s, p50 $(column 2 "${near[@]}") µs, p99 $(column 3 "${near[@]}") µs"
+    "bounded: $(whole "$(column 1 "${near[@]}")")/s, p50 $(column 2 "${near[@]}") µs, p99 $(column 3 "${near[@]}") µs$(refusals "$refused")"
 }
 
 # span REPORT PART: median and most, in ms, of a part of a report of dcann bench visible
@@ -189,6 +201,7 @@ leader_kills() {
 }
 
 small_registry() {
+  local name
   say 'three nodes that found a registry'
   rm -rf "$founded" "$base"/n[123].log "$base/three.ids" "$base/raft"
   for name in n1 n2 n3; do plan "$name" "$founded/$name/data"; done
@@ -217,7 +230,7 @@ small_registry() {
 # --- the large registry ---
 
 # grow NAME: starts a fresh node and joins it while writes go on and reads are asked for; sets took, in ms,
-# and held, the bytes of its state
+# held, the bytes of its state, and how, which is through the log if that reaches back to the first entry
 grow() {
   local began
   plan "$1" "$grown/$1/data"
@@ -232,14 +245,16 @@ grow() {
   foreground end
   await_member "$1"
   held=$(du -sb --exclude=raft "$grown/$1/data" | cut -f1)
-  say "  $1 joined in $took ms with $held bytes; meanwhile $(tr -d '\n' <"$base/during.$1" | tr -s ' ')"
+  how='through the log'
+  [ ! -e "$grown/$1/data/state.current" ] || how='by a checkpoint'
+  say "  $1 joined $how in $took ms with $held bytes; meanwhile $(tr -d '\n' <"$base/during.$1" | tr -s ' ')"
 }
 
 # install_row NAME MEMBERS
 install_row() {
   local d=$base/during.$1
   row "a fresh node joins $2 with $n passports" '' "$took ms, $(awk -v b="$held" -v t="$took" 'BEGIN {printf "%.0f", b / 1e3 / (t > 0 ? t : 1)}') MB/s" \
-    "$(whole "$(awk -v b="$held" 'BEGIN {print b / 1e6}')") MB, until it votes; meanwhile at 200 writes/s $(field writes <"$d") acknowledged, the longest time without one $(whole "$(field gapMillis <"$d")") ms, $(field readFailed <"$d") of $(field reads <"$d") reads failed"
+    "$(whole "$(awk -v b="$held" 'BEGIN {print b / 1e6}')") MB $how, until it votes; meanwhile at 200 writes/s $(field writes <"$d") acknowledged, the longest time without one $(whole "$(field gapMillis <"$d")") ms, $(field readFailed <"$d") of $(field reads <"$d") reads failed"
 }
 
 # back NAME …: from when began to the first bounded read on each of these; prints the longest, in ms
@@ -282,6 +297,7 @@ restarts_of_three() {
 }
 
 large_registry() {
+  local first began took held how
   say 'a registry that one node filled'
   first=node-1 # what a node calls itself that is told nothing
   rm -rf "$grown" "$base"/n[23].log "$base/$first.log"
@@ -289,7 +305,7 @@ large_registry() {
   plan "$first" "$large"
   "$bin/dcann" cluster init --dir "$grown" --country xz --node "$(planned "$first")" >/dev/null
   if [ -e "$base/joined" ]; then # an earlier run ended before it took the others out again
-    "$bin/dcann" cluster recover --config "$grown/$first/node.yaml" --data "$large"
+    DCANN_DATA=$large "$bin/dcann" cluster recover --config "$grown/$first/node.yaml"
     rm "$base/joined"
   fi
   fill "$large" "$ids" "$base/filled" "$n"
@@ -321,6 +337,6 @@ large_registry() {
   rm "$base/joined"
 }
 
-small_registry
+[ "$small" = 0 ] || small_registry
 [ "$n" = 0 ] || large_registry
 table "three nodes; $small passports, and $n"
