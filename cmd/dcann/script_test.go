@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +41,7 @@ const patience = 30 * time.Second
 //	eventually PROGRAM …    run a program until it succeeds
 //	get STATUS PATH [TYPE]  GET from the registry, expect an HTTP status; the answer is the output
 //	admin STATUS METHOD SOCKET PATH   the same of an operator's socket
+//	addresses VAR …         set each VAR to an address of this machine that nobody listens on
 //	absent DIR TEXT         no file under DIR holds TEXT
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -58,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"get":        scriptGet,
 			"admin":      scriptAdmin,
 			"absent":     scriptAbsent,
+			"addresses":  scriptAddresses,
 		},
 	})
 }
@@ -185,5 +191,21 @@ func scriptAbsent(ts *testscript.TestScript, neg bool, args []string) {
 	slices.Sort(found)
 	if neg != (len(found) > 0) {
 		ts.Fatalf("files that hold %q: %v", args[1], found)
+	}
+}
+
+// scriptAddresses takes each from a loopback address of its own where the system has more than one: nobody
+// else's free port can be the same there, until a node takes it.
+func scriptAddresses(ts *testscript.TestScript, neg bool, args []string) {
+	arguments(ts, neg, len(args) > 0, "addresses VAR …")
+	for _, name := range args {
+		host := "127.0.0.1"
+		if runtime.GOOS == "linux" {
+			host = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+		}
+		l, err := net.Listen("tcp", host+":0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, l.Addr().String())
 	}
 }
