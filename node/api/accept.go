@@ -41,17 +41,11 @@ func quickAccept(header []string) (representation, bool) {
 	if len(header) > 1 {
 		return 0, false
 	}
-	switch header[0] {
-	case "", "*/*", wire.TypeResolution:
+	as, known := representationOf(header[0])
+	if header[0] == "" || as == unspecified {
 		return asResolution, true
-	case wire.TypeDID:
-		return asDID, true
-	case wire.TypeDIDJSON:
-		return asDIDJSON, true
-	case wire.TypeDIDLD:
-		return asDIDLD, true
 	}
-	return 0, false
+	return as, known
 }
 
 // negotiate finds what an Accept header likes best of what there is: the highest quality, and of equals the

@@ -65,7 +65,7 @@ func (s *Server) operationBatch(c echo.Context) error {
 	common(w.header())
 	w.header()["Content-Type"] = valueNDJSON
 	w.header()["Cache-Control"] = valueNoStore
-	w.header()["Dcann-Index"] = s.indexValue()
+	w.header()["Dcann-Index"] = s.writtenValue(shownFrom(items))
 	c.Response().WriteHeader(http.StatusOK)
 	var line []byte
 	for _, item := range items {
@@ -81,6 +81,14 @@ func (s *Server) operationBatch(c echo.Context) error {
 		w.finish()
 	}
 	return nil
+}
+
+// shownFrom is the index from which all of items are shown.
+func shownFrom(items []*batchItem) (index uint64) {
+	for _, item := range items {
+		index = max(index, item.result.Index)
+	}
+	return index
 }
 
 // takeIn reads all lines, submits them and returns when all are done. An error is of the body as a whole:
@@ -199,6 +207,7 @@ func (s *Server) appendItem(dst []byte, item *batchItem, request string) []byte 
 	} else {
 		dst = appendUint(dst, "seq", item.result.Seq)
 		dst = appendUint(dst, "position", item.result.Position)
+		dst = appendUint(dst, "index", item.result.Index)
 	}
 	return append(dst, '}', '\n')
 }

@@ -168,7 +168,7 @@ func TestOperationBatch(t *testing.T) {
 		t.Fatalf("%d results for %d lines", len(got), len(want))
 	}
 	for i, line := range got {
-		if line.Status != want[i] || (line.Problem != nil) != (want[i] >= 400) || (line.Position != nil) != (want[i] < 400) || line.Op != names[i] {
+		if line.Status != want[i] || (line.Problem != nil) != (want[i] >= 400) || (line.Position != nil) != (want[i] < 400) || (line.Index != nil) != (want[i] < 400) || line.Op != names[i] {
 			t.Errorf("line %d: %+v %+v, expected %d of %s", i, line, line.Problem, want[i], names[i])
 		}
 		if line.Problem != nil && line.Problem.Type == wire.ProblemBase+"conflict" && owner[i]%10 != 3 {

@@ -27,7 +27,8 @@ type eventQuery struct {
 	sse    bool
 }
 
-// events answers GET /v1/events: the journal in order, then what comes, as NDJSON or server-sent events.
+// events answers GET /v1/events: the journal in order, then what comes, as NDJSON or server-sent events. A
+// position beyond the end is waited for: it may be one that another node told, which this one has yet to reach.
 func (s *Server) events(c echo.Context) error {
 	r := c.Request()
 	q, fresh, err := readQuery(r, wire.ParamAfter, wire.ParamLimit, wire.ParamFollow)

@@ -155,6 +155,24 @@ func TestEvents(t *testing.T) {
 	f.get(wire.PathEvents, "Last-Event-ID", "x").problem(t, registry.Invalid)
 }
 
+// TestEventsBeyondTheEnd: a position that this node has yet to reach is waited for.
+func TestEventsBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	f := newServer(t, setting{})
+	p, _ := f.passport()
+	end := p.update(nil).Position
+	beyond := end + 1
+	if a := f.get(wire.EventsPath(&beyond, 0, false)).want(t, 200); len(bytes.TrimSpace(a.body)) != 0 {
+		t.Errorf("not following: %s", a.body)
+	}
+	w := f.followEvents(wire.EventsPath(&beyond, 0, true))
+	p.update(nil)
+	third := p.update(nil)
+	if e := w.event(); e.Position != third.Position || third.Position != end+2 {
+		t.Errorf("first event at %d, expected %d, the first after %d", e.Position, end+2, beyond)
+	}
+}
+
 func TestEventsLive(t *testing.T) {
 	t.Parallel()
 	f := newServer(t, setting{})

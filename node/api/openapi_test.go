@@ -66,6 +66,7 @@ func (a answer) conforms(t testing.TB) {
 		t.Errorf("%s %s: openapi.yaml has no status %d", method, path, a.StatusCode)
 		return
 	}
+	a.conformHeaders(t, response.Value)
 	if len(a.body) == 0 {
 		return
 	}
@@ -84,6 +85,21 @@ func (a answer) conforms(t testing.TB) {
 		}
 	case strings.Contains(mediaType, "json") || strings.HasPrefix(mediaType, "application/did"):
 		visit(t, a, content.Schema.Value, a.body)
+	}
+}
+
+// conformHeaders: those that only we have are where the contract says, nowhere else, and as it says.
+func (a answer) conformHeaders(t testing.TB, response *openapi3.Response) {
+	t.Helper()
+	for _, name := range []string{wire.HeaderIndex, wire.HeaderStaleness, "Retry-After"} {
+		value, header := a.Header.Get(name), response.Headers[name]
+		if (value == "") != (header == nil) {
+			t.Errorf("%s %s, status %d: %s is %q, in openapi.yaml: %v", a.Request.Method, a.Request.URL, a.StatusCode, name, value, header != nil)
+		} else if header != nil {
+			if err := header.Value.Schema.Value.VisitJSON(value); err != nil {
+				t.Errorf("%s: %s: %.300v", a.Request.URL, name, err)
+			}
+		}
 	}
 }
 

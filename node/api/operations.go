@@ -80,8 +80,7 @@ func readSigned(c echo.Context, mediaType string, limit int) ([]byte, error) {
 }
 
 // submit gives op to the cluster, within the limit on creations per address (DESIGN 6, rule 7). A creation
-// is counted only if it makes a record; while the limit is used up, what would be answered otherwise than
-// with a new record still is, since 429 comes last in the order of checks.
+// is counted only if it makes a record.
 func (s *Server) submit(r *http.Request, op *registry.Operation) (state.Result, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), wire.MaxWait)
 	defer cancel()
@@ -90,21 +89,31 @@ func (s *Server) submit(r *http.Request, op *registry.Operation) (state.Result, 
 	}
 	give, quota := s.limits.creation(r)
 	if quota != nil {
-		_, known, err := s.state.CheckOperation(op, registry.MillisOf(time.Now()))
-		switch {
-		case err != nil:
-			return state.Result{}, err
-		case known != nil && known.Err == nil:
-			return *known, nil
-		}
-		s.metrics.limited.WithLabelValues("creations").Inc()
-		return state.Result{}, quota
+		return s.overLimit(ctx, op, quota)
 	}
 	result, err := s.cluster.SubmitOperation(ctx, op)
 	if err != nil || result.Known {
 		give()
 	}
 	return result, err
+}
+
+// overLimit answers a creation while the limit of its address is used up. 429 comes last in the order of
+// checks, so what would be answered otherwise than with a new record still is: by a state that is sure to
+// show all that was acknowledged, or a lagging node would refuse falsely (DESIGN 2).
+func (s *Server) overLimit(ctx context.Context, op *registry.Operation, quota error) (state.Result, error) {
+	if err := s.cluster.ReadIndex(ctx); err != nil {
+		return state.Result{}, waited(err, "a confirmation of leadership")
+	}
+	_, known, err := s.state.CheckOperation(op, registry.MillisOf(time.Now()))
+	switch {
+	case err != nil:
+		return state.Result{}, err
+	case known != nil:
+		return *known, known.Err
+	}
+	s.metrics.limited.WithLabelValues("creations").Inc()
+	return state.Result{}, quota
 }
 
 // submitted replies to a signed object that was accepted, now or before.

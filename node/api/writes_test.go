@@ -149,17 +149,54 @@ func TestStatements(t *testing.T) {
 type faulty struct {
 	Cluster
 	bounded, read, wait, ready error
+	fault                      error                 // of every write
+	reading                    func()                // what happens during ReadIndex
+	bounding                   func(context.Context) // sees the contexts of all that waits
+	staleness                  func() (time.Duration, bool)
 	submit                     func() (state.Result, error)
 	delay                      time.Duration // of SubmitOperation, as long as its context lasts
 }
 
 func (c *faulty) Bounded() error { return c.bounded }
-func (c *faulty) ReadIndex(context.Context) error {
+func (c *faulty) ReadIndex(ctx context.Context) error {
+	c.see(ctx)
+	if c.reading != nil {
+		c.reading()
+	}
 	return c.read
 }
-func (c *faulty) WaitIndex(context.Context, uint64) error { return c.wait }
-func (c *faulty) Ready() error                            { return c.ready }
+func (c *faulty) WaitIndex(ctx context.Context, _ uint64) error {
+	c.see(ctx)
+	return c.wait
+}
+func (c *faulty) Ready() error { return c.ready }
+func (c *faulty) Staleness() (time.Duration, bool) {
+	if c.staleness != nil {
+		return c.staleness()
+	}
+	return c.Cluster.Staleness()
+}
+func (c *faulty) see(ctx context.Context) {
+	if c.bounding != nil {
+		c.bounding(ctx)
+	}
+}
+func (c *faulty) SubmitStatus(ctx context.Context, s *registry.StatusStatement) (state.Result, error) {
+	if c.see(ctx); c.fault != nil {
+		return state.Result{}, c.fault
+	}
+	return c.Cluster.SubmitStatus(ctx, s)
+}
+func (c *faulty) SubmitAcceptance(ctx context.Context, a *registry.Acceptance) (state.Result, error) {
+	if c.see(ctx); c.fault != nil {
+		return state.Result{}, c.fault
+	}
+	return c.Cluster.SubmitAcceptance(ctx, a)
+}
 func (c *faulty) SubmitOperation(ctx context.Context, op *registry.Operation) (state.Result, error) {
+	if c.see(ctx); c.fault != nil {
+		return state.Result{}, c.fault
+	}
 	if c.submit != nil {
 		return c.submit()
 	}
@@ -211,7 +248,11 @@ func TestGate(t *testing.T) {
 	f.get(with(paths[0], "hello=1")).problem(t, registry.Invalid)
 
 	cl.ready = errors.New("catching up")
-	if pr := f.get(wire.PathReady).problem(t, registry.Unavailable); !strings.Contains(pr.Detail, "catching up") {
+	if pr := f.get(wire.PathReady).problem(t, registry.Unavailable); pr.Detail != "not ready: catching up" || pr.RetryAfter < 1 {
+		t.Errorf("readyz: %+v", pr)
+	}
+	cl.ready = away
+	if pr := f.get(wire.PathReady).problem(t, registry.Unavailable); !strings.Contains(pr.Detail, "no leader") || pr.RetryAfter != 3 {
 		t.Errorf("readyz: %+v", pr)
 	}
 	f.get(wire.PathLive).want(t, 200)

@@ -13,7 +13,7 @@ import (
 func TestShapes(t *testing.T) {
 	t.Parallel()
 	at := wire.Time(registry.MillisOf(time.Date(2026, 11, 21, 12, 0, 0, 7e6, time.UTC)))
-	seq, position := uint64(0), uint64(17)
+	seq, position, index := uint64(0), uint64(17), uint64(42)
 	for name, c := range map[string]struct {
 		value any
 		text  string
@@ -40,7 +40,7 @@ func TestShapes(t *testing.T) {
 		"history":           {&wire.History{Operations: []wire.HistoryEntry{{Op: "b1", Time: at, Operation: "x~"}}, Next: &seq}, `{"operations":[{"op":"b1","seq":0,"position":0,"time":"2026-11-21T12:00:00.007Z","undone":false,"operation":"x~"}],"next":0}`},
 		"last page":         {&wire.History{Operations: []wire.HistoryEntry{}}, `{"operations":[]}`},
 		"resolved":          {&wire.ResolveLine{ID: "x", Status: 404, Problem: &wire.Problem{Type: "t", Title: "u", Status: 404}}, `{"id":"x","status":404,"problem":{"type":"t","title":"u","status":404}}`},
-		"batch line":        {&wire.BatchLine{Status: 201, ID: "did:x", Op: "b1", Seq: &seq, Position: &position}, `{"status":201,"id":"did:x","op":"b1","seq":0,"position":17}`},
+		"batch line":        {&wire.BatchLine{Status: 201, ID: "did:x", Op: "b1", Seq: &seq, Position: &position, Index: &index}, `{"status":201,"id":"did:x","op":"b1","seq":0,"position":17,"index":42}`},
 		"event":             {&wire.Event{Position: 17, Type: wire.EventUpdate, Time: at, Subject: wire.Subject{0xab}, Seq: 1}, `{"position":17,"type":"update","time":"2026-11-21T12:00:00.007Z","subject":"ab00000000000000000000000000000000000000000000000000000000000000","seq":1}`},
 		"organisation page": {&wire.OrganisationPage{Organisations: []wire.Record{}}, `{"organisations":[]}`},
 	} {

@@ -111,13 +111,15 @@ type Submitted struct {
 }
 
 // BatchLine is one line of the answer of POST /v1/operations/batch, in the order of the request. ID and Op
-// are missing where the line could not be read as an operation.
+// are missing where the line could not be read as an operation. From Index on, the Dcann-Index of this line
+// alone, every node shows it.
 type BatchLine struct {
 	Status   int           `json:"status"` // 201, 200 or that of the problem
 	ID       registry.ID   `json:"id,omitzero"`
 	Op       registry.OpID `json:"op,omitzero"`
 	Seq      *uint64       `json:"seq,omitzero"`
 	Position *uint64       `json:"position,omitzero"`
+	Index    *uint64       `json:"index,omitzero"`
 	Problem  *Problem      `json:"problem,omitzero"`
 }
 
