@@ -110,8 +110,10 @@ func (m *mesh) Connect(address func(string) (string, bool), answer cluster.Answe
 }
 
 func answerCall(w http.ResponseWriter, r *http.Request, answer cluster.Answer) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(callTimeout))
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(callTimeout))
 	request, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cluster.MaxCall))
+	_ = control.SetReadDeadline(time.Time{}) // else it would end a long answer
 	if err != nil {
 		http.Error(w, "the request could not be read", http.StatusBadRequest)
 		return

@@ -47,6 +47,7 @@ func (c *Cluster) takeOffice() bool {
 	}
 	c.office.Store(&tenure{term: term})
 	c.settled.Store(true)
+	c.sole.Store(soleVoter(c.members(), c.cfg.Name))
 	return true
 }
 

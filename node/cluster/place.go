@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -43,6 +44,9 @@ func OpenPlace(fs vfs.FS, dir string) (*Place, error) {
 	text, err := readSmall(fs, fs.PathJoin(dir, pointerFile))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+		if err := p.lostPointer(); err != nil {
+			return nil, err
+		}
 	case err != nil:
 		return nil, err
 	default:
@@ -65,6 +69,24 @@ func readSmall(fs vfs.FS, path string) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(f, maxPointer))
 	return string(text), errors.Join(err, f.Close())
 }
+
+// lostPointer refuses a directory that holds a received state but neither the file that puts it in force nor a
+// state that grew here: tidying would take the only one there is.
+func (p *Place) lostPointer() error {
+	names, err := p.fs.List(p.dir)
+	if err != nil || slices.Contains(names, firstState) {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, statePrefix) && !strings.HasSuffix(name, partial) {
+			return fmt.Errorf("%s holds %s, and %s, which says whether it is in force, is missing: put it back, or %s", p.dir, name, pointerFile, wipe)
+		}
+	}
+	return nil
+}
+
+// partial ends the name of a directory that is being received (node/archive).
+const partial = ".partial"
 
 // tidy removes states that are not in force and checkpoints.
 func (p *Place) tidy() error {
