@@ -68,7 +68,7 @@ func describeArchive(h archive.Header) string {
 	for _, f := range h.Files {
 		size += f.Size
 	}
-	return fmt.Sprintf("%s of country %s: %d entries of the journal as of index %d, %s, made on node %s",
+	return fmt.Sprintf("%s of country %s, journal up to %d, index %d, %s, made on node %s",
 		h.Kind, h.Country, h.Position, h.Index, byteCount(size), h.Node)
 }
 
