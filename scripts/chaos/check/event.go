@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -114,3 +115,25 @@ const (
 	NoRecovery      Fault = "no recovery"        // healed, and still not well
 	Crashed         Fault = "crash of a node"    // a panic
 )
+
+// String is one line of a history: who asked whom for what, when, and the answer.
+func (e Event) String() string {
+	what := fmt.Sprintf("%s read, min_index %d", e.Level, e.MinIndex)
+	if e.Action == Submit {
+		what = fmt.Sprintf("submit %s on %s", short(e.Op), short(e.Prev))
+	}
+	ends := "never"
+	if e.Return != Open {
+		ends = e.Return.Round(time.Microsecond).String()
+	}
+	return fmt.Sprintf("%v to %s, client %d at %s: %s: %s %s head %s seq %d position %d index %d staleness %v",
+		e.Call.Round(time.Microsecond), ends, e.Client, e.Node, what, e.Outcome, e.Refusal, short(e.Head), e.Seq, e.Position, e.Index, e.Staleness)
+}
+
+// short is enough of a name to tell it from others of the same passport.
+func short(op registry.OpID) string {
+	if len(op) < 8 {
+		return "-"
+	}
+	return string(op[len(op)-8:])
+}
