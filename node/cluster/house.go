@@ -33,7 +33,7 @@ func (c *Cluster) keepHouse() {
 				flushed = time.Now()
 			}
 		}
-		if c.log.size.retained() > c.cfg.TrailingBytes {
+		if held := c.log.size.retained(); held > c.cfg.TrailingBytes && (!c.machine.snaps.keepLog() || held > keptAtMost*c.cfg.TrailingBytes) {
 			c.trim()
 		}
 		if t := c.inOffice(); t != nil && c.st.DueTick(c.now()) && c.writable(t) == nil {
@@ -43,6 +43,9 @@ func (c *Cluster) keepHouse() {
 		}
 	}
 }
+
+// keptAtMost is how many times Config.TrailingBytes the log may have while a checkpoint is being sent.
+const keptAtMost = 8
 
 func (c *Cluster) flushDue(last time.Time) bool {
 	pending := c.machine.unflushed.Load()

@@ -235,5 +235,23 @@ func (c *Cluster) watchTransfers() {
 	}
 }
 
+// allKnow refuses a level that some member's release does not know: that node would stop at the first command
+// of it (DESIGN 8).
+func (c *Cluster) allKnow(level uint32) error {
+	heard := c.heard.all()
+	for _, s := range c.members().Servers {
+		if s.ID == raft.ServerID(c.cfg.Name) {
+			continue
+		}
+		switch h, ok := heard[string(s.ID)]; {
+		case !ok || time.Since(h.at) > clockReportAge:
+			return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf("level %d: node %s has not been heard from lately, so it is not known what its release supports: bring it back, or remove it", level, s.ID)}
+		case h.MaxLevel < level:
+			return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf("level %d: node %s runs version %s, which knows levels up to %d: upgrade it first", level, s.ID, h.Version, h.MaxLevel)}
+		}
+	}
+	return nil
+}
+
 // transferStall is after how many election time-outs a leadership transfer hangs: Raft gives it one.
 const transferStall = 6

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -26,7 +27,20 @@ type snapshots struct {
 	mu       sync.Mutex
 	received map[string]receivedState // by ID: whole on disk, and not in force yet
 
-	sent, installed histogram // how long making the checkpoints took; how many were received
+	sent, installed histogram // how long making the checkpoints took, and receiving those of others
+
+	sending atomic.Int64 // checkpoints that are open
+	settled atomic.Int64 // unix ns until which the log is kept although none is
+}
+
+// afterSending is how long the log is kept whole after a checkpoint was sent: until the other node has opened it
+// and asks for the entries that follow.
+const afterSending = 30 * time.Second
+
+// keepLog reports whether another node is about to need the log from where its checkpoint ends: were it cut
+// meanwhile, that node would be sent another checkpoint, and so on for ever.
+func (s *snapshots) keepLog() bool {
+	return s.sending.Load() > 0 || time.Now().UnixNano() < s.settled.Load()
 }
 
 // receivedState is a state of another node, unpacked, synced, and not in force.
@@ -71,13 +85,27 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		return nil, nil, errNoInstall
 	}
 	began := time.Now()
+	s.sending.Add(1)
 	stream, err := openCheckpoint(s.st, s.place, archive.Header{Kind: "checkpoint"})
 	if err != nil {
+		s.sending.Add(-1)
 		return nil, nil, fmt.Errorf("make a checkpoint for another node: %w", err)
 	}
 	s.sent.observe(time.Since(began))
 	h := stream.Header()
-	return metaOf(id, h.Index, h.Term, h.Configuration, h.ConfigurationIndex, stream.Size()), stream, nil
+	return metaOf(id, h.Index, h.Term, h.Configuration, h.ConfigurationIndex, stream.Size()), &sentCheckpoint{Checkpoint: stream, snaps: s}, nil
+}
+
+// sentCheckpoint keeps the log for as long as it is open. Raft closes it once.
+type sentCheckpoint struct {
+	*Checkpoint
+	snaps *snapshots
+}
+
+func (s *sentCheckpoint) Close() error {
+	s.snaps.settled.Store(time.Now().Add(afterSending).UnixNano())
+	s.snaps.sending.Add(-1)
+	return s.Checkpoint.Close()
 }
 
 // Checkpoint is a copy of a state on its way elsewhere. Close removes it.

@@ -83,6 +83,9 @@ func (c *Cluster) level(level uint32) submission {
 	bytes := func() []byte { return binary.BigEndian.AppendUint32(nil, level) }
 	return submission{state.LevelCommand, bytes, func(registry.Millis) (state.Proposal, *state.Result, error) {
 		p, err := c.st.LevelProposal(level)
+		if err == nil {
+			err = c.allKnow(level)
+		}
 		return p, nil, err
 	}}
 }
