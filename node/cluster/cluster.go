@@ -110,11 +110,11 @@ const logFile = "raft.db"
 func (c *Cluster) openStores() error {
 	path := filepath.Join(c.cfg.Dir, logFile)
 	mapped := 2 * c.cfg.TrailingBytes
-	db, err := openLog(path, mapped)
+	db, err := openUnsynced(path, mapped, c.cfg.guards.noSync)
 	if err != nil {
 		return err
 	}
-	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp}
+	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp, noSync: c.cfg.guards.noSync}
 	scrubbed, err := readScrubbed(c.cfg.Dir)
 	if err == nil {
 		err = syncDir(c.cfg.Dir) // the log's file is in it after a crash

@@ -15,4 +15,5 @@ type guards struct {
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks
 	noAdmission     bool // a node without data votes at once
+	noSync          bool // the Raft log is not synced to the disk
 }

@@ -22,6 +22,8 @@ func guardsOff() guards {
 			g.noPause = true
 		case "flush":
 			g.noFlush, g.noClamp = true, true
+		case "fsync":
+			g.noSync = true
 		case "recheck":
 			g.noRecheck = true
 		case "admission":

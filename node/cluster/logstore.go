@@ -40,12 +40,17 @@ type logStore struct {
 
 // openLog opens or creates the log at path. The error says so if another process holds it, or if the file
 // is damaged.
-func openLog(path string, mapped int64) (db *raftboltdb.BoltStore, err error) {
+func openLog(path string, mapped int64) (*raftboltdb.BoltStore, error) {
+	return openUnsynced(path, mapped, false)
+}
+
+// openUnsynced is openLog, in tests of what that costs without a sync of what is written.
+func openUnsynced(path string, mapped int64, noSync bool) (db *raftboltdb.BoltStore, err error) {
 	if err := checkLog(path); err != nil {
 		return nil, fmt.Errorf("open the Raft log: %w", err)
 	}
 	defer recoverDamage(path, &err)()
-	db, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{
+	db, err = raftboltdb.New(raftboltdb.Options{Path: path, NoSync: noSync, BoltOptions: &bbolt.Options{
 		NoFreelistSync:  true, // found again at start by reading the file, which is bounded
 		FreelistType:    bbolt.FreelistMapType,
 		Timeout:         time.Second,

@@ -98,7 +98,7 @@ func (s *logStore) rewrite() error {
 		return *broken
 	}
 	path := s.path + tmpSuffix
-	db, err := openLog(path, s.mapped)
+	db, err := openUnsynced(path, s.mapped, s.noSync)
 	if err != nil {
 		return err
 	}
