@@ -110,6 +110,7 @@ func (c *Cluster) follow() {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	var p pauses
+	var led reign
 	asked, of := time.Time{}, ""
 	for {
 		select {
@@ -122,6 +123,9 @@ func (c *Cluster) follow() {
 		c.ticked.Store(c.fresh.since(now))
 		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
 		c.fresh.reached(c.applied.load())
+		if led.changed(c.leader(), c.raft.CurrentTerm()) {
+			c.leaderChanges.Add(1)
+		}
 		if c.inOffice() != nil {
 			c.freshInOffice(ctx, now, paused)
 			continue
@@ -155,6 +159,23 @@ func (c *Cluster) freshInOffice(ctx context.Context, now time.Time, paused bool)
 			}
 		}()
 	}
+}
+
+// reign is who led last, and in which term. It belongs to one goroutine.
+type reign struct {
+	leader string
+	term   uint64
+}
+
+// changed reports whether somebody leads now, and it is another, or in another term, than who led before. The
+// first is no change.
+func (r *reign) changed(leader string, term uint64) bool {
+	if leader == "" || leader == r.leader && term == r.term {
+		return false
+	}
+	first := r.leader == ""
+	r.leader, r.term = leader, term
+	return !first
 }
 
 // pauses notices that this process did not run for a while. It belongs to one goroutine.
