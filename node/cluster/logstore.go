@@ -23,6 +23,7 @@ type logStore struct {
 	fail    func(error)
 	syncDir func(dir string) error // syncDir, or in tests one that fails
 	noClamp bool                   // in tests only: DeleteRange deletes whatever it is asked to
+	noSync  bool                   // in tests only: the file is not synced
 	size    logSize
 	times   histogram             // of StoreLogs
 	writing atomic.Int64          // when the log write under way began, in ns of the monotonic clock; 0: none
