@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -63,22 +62,9 @@ func (c *Cluster) TransferLeadership(ctx context.Context, to string) error {
 	return c.onLeader(ctx, membershipRequest{Change: changeTransfer, Name: to})
 }
 
-// onLeader has the leader do r. While nobody leads it waits as submit does.
+// onLeader has the leader do r.
 func (c *Cluster) onLeader(ctx context.Context, r membershipRequest) error {
-	patience := time.Now().Add(c.cfg.LeaderWait)
-	for {
-		err := c.askMembership(ctx, r)
-		if !errors.Is(err, errNoLeader) || time.Now().After(patience) {
-			return err
-		}
-		select {
-		case <-time.After(leaderPoll):
-		case <-ctx.Done():
-			return err
-		case <-c.quit:
-			return errClosing
-		}
-	}
+	return c.patiently(ctx, func() error { return c.askMembership(ctx, r) })
 }
 
 func (c *Cluster) askMembership(ctx context.Context, r membershipRequest) error {

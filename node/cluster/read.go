@@ -32,10 +32,12 @@ type readRound struct {
 func (c *Cluster) ReadIndex(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
 	defer cancel()
-	if c.raft.State() == raft.Leader {
-		return c.readHere(ctx)
-	}
-	return c.read(ctx, &c.asks)
+	return c.patiently(ctx, func() error {
+		if c.raft.State() == raft.Leader {
+			return c.readHere(ctx)
+		}
+		return c.read(ctx, &c.asks)
+	})
 }
 
 // readHere is ReadIndex on the node that leads, and an error elsewhere.
@@ -133,28 +135,17 @@ func (c *Cluster) readIndex(ctx context.Context) (uint64, error) {
 	return index, nil
 }
 
-// askLeader is readIndex on a node that does not lead. While nobody leads it waits for somebody who does.
+// askLeader is readIndex on a node that does not lead.
 func (c *Cluster) askLeader(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LeaderWait)
 	defer cancel()
-	err := c.because(errNoLeader)
-	for ctx.Err() == nil {
-		switch leader := c.leader(); leader {
-		case "":
-		case c.cfg.Name:
-			return c.readIndex(ctx)
-		default:
-			var answer readIndexReply
-			if err = c.call(ctx, leader, methodReadIndex, none{}, &answer); err == nil {
-				return answer.Index, nil
-			}
-		}
-		select {
-		case <-time.After(leaderPoll):
-		case <-ctx.Done():
-		}
+	leader := c.leader()
+	if leader == "" || leader == c.cfg.Name {
+		return 0, c.because(errNoLeader)
 	}
-	return 0, err
+	var answer readIndexReply
+	err := c.call(ctx, leader, methodReadIndex, none{}, &answer)
+	return answer.Index, err
 }
 
 type readIndexReply struct {

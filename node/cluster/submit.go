@@ -90,26 +90,34 @@ func (c *Cluster) level(level uint32) submission {
 	}}
 }
 
-// submit has s written here if this node leads, else by the one that does. While nobody is known to lead it
-// waits, for an election takes about a second, but not for longer than LeaderWait.
-func (c *Cluster) submit(ctx context.Context, s submission) (state.Result, error) {
+// submit has s written here if this node leads, else by the one that does.
+func (c *Cluster) submit(ctx context.Context, s submission) (r state.Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
 	defer cancel()
+	err = c.patiently(ctx, func() (err error) {
+		r, err = c.submitOnce(ctx, s)
+		return err
+	})
+	return r, err
+}
+
+// patiently tries again while nobody is known to lead, for an election takes about a second; but not for longer
+// than LeaderWait. Only this error says that nothing was done and another try may do better.
+func (c *Cluster) patiently(ctx context.Context, try func() error) error {
 	patience := time.Now().Add(c.cfg.LeaderWait)
 	for {
-		r, err := c.submitOnce(ctx, s)
-		// Only this error says that nothing was written and another try may do better.
+		err := try()
 		if !errors.Is(err, errNoLeader) || c.alone() || time.Now().After(patience) {
-			return r, err
+			return err
 		}
 		select {
 		case <-time.After(leaderPoll):
 		case <-ctx.Done():
-			return r, err
+			return err
 		case <-c.done:
-			return r, errStopped
+			return errStopped
 		case <-c.quit:
-			return r, errClosing
+			return errClosing
 		}
 	}
 }
