@@ -144,8 +144,10 @@ func (c *Cluster) askLeader(ctx context.Context) (uint64, error) {
 		return 0, c.because(errNoLeader)
 	}
 	var answer readIndexReply
-	err := c.call(ctx, leader, methodReadIndex, none{}, &answer)
-	return answer.Index, err
+	if err := c.call(ctx, leader, methodReadIndex, none{}, &answer); err != nil {
+		return 0, c.because(errNoLeader) // whatever it was, another leader may do better
+	}
+	return answer.Index, nil
 }
 
 type readIndexReply struct {
