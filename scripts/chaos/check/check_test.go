@@ -74,6 +74,7 @@ func TestJudge(t *testing.T) {
 		{"unknown, overtaken by another", []Event{wrote(1, 0, 1, 1), refused(1, 20, 21, 9, 8, registry.Conflict, 2), lost(1, 2, 2), saw(2, 22, 23, 2, lin)}, nil},
 		{"not there yet", []Event{saw(2, 0, 1, 0, lin), refused(2, 2, 3, 2, 1, registry.NotFound, 0), wrote(1, 4, 5, 1)}, nil},
 		{"stale within what it says", []Event{wrote(1, 0, 1, 1), with(saw(2, 1500, 1501, 0, stale), func(e *Event) { e.Staleness = 2 * time.Second })}, nil},
+		{"stale on a node that does not know", []Event{wrote(1, 0, 1, 1), with(saw(2, 1500, 1501, 0, stale), func(e *Event) { e.Staleness = UnknownStaleness })}, nil},
 
 		{"a lost write", []Event{wrote(1, 0, 1, 1), wrote(1, 2, 3, 2), refused(2, 4, 5, 7, 1, registry.Conflict, 1)}, []Fault{FalseRefusal}},
 		{"a lost write, seen by a read", []Event{wrote(1, 0, 1, 1), wrote(1, 2, 3, 2), saw(2, 4, 5, 1, lin)}, []Fault{StaleRead, Staler}},
@@ -95,6 +96,7 @@ func TestJudge(t *testing.T) {
 		{"staler than it says", []Event{wrote(1, 0, 1, 1), wrote(1, 2, 3, 2),
 			with(saw(2, 2500, 2501, 1, bounded), func(e *Event) { e.Staleness = 2 * time.Second })}, []Fault{Staler}},
 		{"bounded and too old", []Event{wrote(1, 0, 1, 1), with(saw(2, 2, 3, 1, bounded), func(e *Event) { e.Staleness = 6 * time.Second })}, []Fault{TooStale}},
+		{"bounded on a node that does not know", []Event{wrote(1, 0, 1, 1), with(saw(2, 2, 3, 1, bounded), func(e *Event) { e.Staleness = UnknownStaleness })}, []Fault{TooStale}},
 		{"not a word of staleness", []Event{wrote(1, 0, 1, 1), with(saw(2, 2, 3, 1, stale), func(e *Event) { e.Staleness = NoStaleness })}, []Fault{TooStale}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -33,8 +33,12 @@ func (o Outcome) String() string { return [...]string{"ok", "refused", "unknown"
 // Open is the Return of a call whose outcome is unknown.
 const Open = time.Duration(math.MaxInt64)
 
-// NoStaleness is the Event.Staleness of an answer that did not state any.
-const NoStaleness time.Duration = -1
+// Event.Staleness of an answer that does not say, which is wrong, and of one that says that the node does not
+// know, which is right only where any staleness will do.
+const (
+	NoStaleness      time.Duration = -1
+	UnknownStaleness time.Duration = math.MaxInt64 / 2
+)
 
 // Event is one call of one client about one passport. Call and Return are times since the run began, on one
 // monotonic clock.

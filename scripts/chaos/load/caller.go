@@ -17,9 +17,6 @@ import (
 	"github.com/dcann/dcann/scripts/chaos/check"
 )
 
-// headerStaleness says how old an answer may be, in whole seconds, rounded up.
-const headerStaleness = "Dcann-Staleness"
-
 // Node is where a node answers.
 type Node struct {
 	Name string
@@ -139,9 +136,7 @@ func (c *caller) call(ctx context.Context, method string, n Node, path string, b
 	}
 	returned := c.now()
 	e.Index, _ = strconv.ParseUint(res.Header.Get(wire.HeaderIndex), 10, 64)
-	if s, err := strconv.ParseUint(res.Header.Get(headerStaleness), 10, 32); err == nil {
-		e.Staleness = time.Duration(s) * time.Second
-	}
+	e.Staleness = staleness(res.Header.Get(wire.HeaderStaleness))
 	if res.StatusCode/100 == 2 {
 		if err := wire.Decode(text, answer); err != nil {
 			return &brokenAnswer{fmt.Sprintf("%s: %s %s: %s: %v", n.Name, method, path, res.Status, err)}
@@ -158,4 +153,15 @@ func (c *caller) call(ctx context.Context, method string, n Node, path string, b
 	}
 	e.Outcome, e.Return, e.Refusal, e.Head = check.Refused, returned, problem.Kind, problem.Head
 	return nil
+}
+
+func staleness(header string) time.Duration {
+	if header == wire.StalenessUnknown {
+		return check.UnknownStaleness
+	}
+	seconds, err := strconv.ParseUint(header, 10, 32)
+	if err != nil {
+		return check.NoStaleness
+	}
+	return time.Duration(seconds) * time.Second
 }

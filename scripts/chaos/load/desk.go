@@ -15,7 +15,7 @@ import (
 // How long a passport is worked on. A history much longer takes porcupine long.
 const (
 	clientsPerDesk = 3
-	maxEvents      = 80
+	maxEvents      = 45
 	maxAge         = 12 * time.Second
 )
 
