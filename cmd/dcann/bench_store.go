@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ snapshot takes. With --compact all of it is rewritten first, as it would be in t
 		Example: `  dcann bench store --data ./d --compact`,
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := measureStore(c.Context(), filepath.Join(data, "state"), compact)
+			r, err := measureStore(c.Context(), stateUnder(data), compact)
 			if err != nil {
 				return err
 			}
@@ -52,6 +53,16 @@ snapshot takes. With --compact all of it is rewritten first, as it would be in t
 	c.Flags().BoolVar(&compact, "compact", false, "rewrite everything first; takes minutes for a million passports")
 	required(c, "data")
 	return c
+}
+
+// stateUnder is where a node's state is: in state, or if it came from another node where state.current says.
+// It does not ask package cluster, which takes the directory for its own and removes what is not in force.
+func stateUnder(data string) string {
+	text, err := os.ReadFile(filepath.Join(data, "state.current"))
+	if words := strings.Fields(string(text)); err == nil && len(words) > 0 {
+		return filepath.Join(data, filepath.Base(words[0]))
+	}
+	return filepath.Join(data, "state")
 }
 
 func measureStore(ctx context.Context, dir string, compact bool) (r *storeReport, err error) {

@@ -85,6 +85,9 @@ this, only the same node.yaml.`,
 			return usagef("%s needs --node, once for each founding member: see %s --help", c.CommandPath(), c.CommandPath())
 		}
 		d := clusterDir{layout: layout{Dir: dir, Founders: founders(plan)}}
+		if n := len(d.Founders); n%2 == 0 {
+			a.say("%d nodes that vote go on without %d of them, as %d would: an odd number is better", n, n/2-1, n-1)
+		}
 		if err := d.found(a, country, policyFile, func(p *registry.Policy) error {
 			more, _, err := rotation(parts.accreditation)
 			if err != nil {

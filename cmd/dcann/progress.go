@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,7 +48,7 @@ func (p *progress) end() {
 	}
 }
 
-// byteCount is n in three digits and a unit.
+// byteCount is n with one digit behind the point, and a unit.
 func byteCount(n int64) string {
 	value, unit := float64(n), "bytes"
 	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
@@ -56,5 +57,5 @@ func byteCount(n int64) string {
 		}
 		value, unit = value/1024, next
 	}
-	return strconv.FormatFloat(value, 'g', 3, 64) + " " + unit
+	return strings.TrimSuffix(strconv.FormatFloat(value, 'f', 1, 64), ".0") + " " + unit
 }

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dcann/dcann/node/cluster"
+	"github.com/dcann/dcann/registry"
+)
+
+// operate runs one command against a handler that stands in for a node's operator's address.
+func operate(t *testing.T, handler http.Handler, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	node := httptest.NewServer(handler)
+	t.Cleanup(node.Close)
+	var out, said bytes.Buffer
+	args = append(args, "--admin", strings.TrimPrefix(node.URL, "http://"))
+	code = run(t.Context(), args, strings.NewReader(""), &out, &said, nil)
+	return code, out.String(), said.String()
+}
+
+func TestLevelFor(t *testing.T) {
+	t.Parallel()
+	millis := func(d time.Duration) *int64 { n := d.Milliseconds(); return &n }
+	leader := cluster.NodeStatus{Name: "n1", Leader: true, MaxLevel: 3, Version: "v3"}
+	for name, test := range map[string]struct {
+		o     cluster.Overview
+		level uint32
+		says  string // of the limit, or of the error
+		fails bool
+	}{
+		"all know more": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3, Heard: millis(time.Second)}}},
+			3, "all members know no higher one", false},
+		"one holds it back": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 2, Version: "v2", Heard: millis(0)}}},
+			2, "level 3 waits for a newer release on n2 (release v2)", false},
+		"it does not fall": {cluster.Overview{Leader: "n1", Level: 3, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 2, Heard: millis(0)}}},
+			3, "n2", false},
+		"never heard":     {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3}}}, 0, "node n2 has not said lately", true},
+		"not heard again": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3, Heard: millis(time.Hour)}}}, 0, "remove n2", true},
+		"heard, not told": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", Heard: millis(0)}}}, 0, "node n2", true},
+		"nobody leads":    {cluster.Overview{Node: "n2", Level: 1, Nodes: []cluster.NodeStatus{{Name: "n2", MaxLevel: 3}}}, 0, "nobody leads, as node n2 knows", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			level, limit, err := levelFor(test.o)
+			if test.fails {
+				if !errors.Is(err, registry.Unavailable) || !strings.Contains(err.Error(), test.says) {
+					t.Fatalf("%v: expected Unavailable that says %q", err, test.says)
+				}
+				return
+			}
+			if err != nil || level != test.level || !strings.Contains(limit, test.says) {
+				t.Fatalf("level %d, %q, %v: expected %d, %q", level, limit, err, test.level, test.says)
+			}
+		})
+	}
+}
+
+// TestClusterUpgradeRaises sees the level that is sent to the node.
+func TestClusterUpgradeRaises(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"node":"n1","leader":"n1","level":1,"nodes":[{"name":"n1","leader":true,"maxLevel":2},{"name":"n2","maxLevel":2,"heardMillis":5}]}`))
+	})
+	sent := ""
+	mux.HandleFunc("POST /level", func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		_, _ = body.ReadFrom(r.Body)
+		sent = body.String()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	code, _, stderr := operate(t, mux, "cluster", "upgrade")
+	if code != exitOK || sent != "2" || !strings.Contains(stderr, "the state has level 2, it was 1") {
+		t.Fatalf("exit code %d, sent level %q: %s", code, sent, stderr)
+	}
+}
+
+// TestClusterCheckDiffers tells a script by the exit code that a node differs.
+func TestClusterCheckDiffers(t *testing.T) {
+	t.Parallel()
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"index":7,"equal":false,"full":false,"nodes":[{"name":"n1","hash":"aa"},{"name":"n2","hash":"bb","problem":"differs from n1"}]}`))
+	})
+	code, stdout, stderr := operate(t, handler, "cluster", "check")
+	if code != exitRefused || !strings.Contains(stdout, "n2           bb  differs from n1\nNOT EQUAL at index 7") {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// TestBackupNotWhole leaves no file when what a node sends is cut off, or is no archive.
+func TestBackupNotWhole(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		sent, promised int
+		code           int
+	}{
+		"connection breaks off": {100, 5000, exitUnavailable},
+		"not an archive":        {5000, 5000, exitRefused},
+		"nothing":               {0, 0, exitRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", strconv.Itoa(test.promised))
+				text := bytes.Repeat([]byte("x"), test.sent)
+				copy(text, "dcann archive 1\n\x00\x00\x10\x00")
+				_, _ = w.Write(text)
+				if test.sent < test.promised {
+					panic(http.ErrAbortHandler)
+				}
+			})
+			code, stdout, stderr := operate(t, handler, "backup", "--to", filepath.Join(dir, "b"))
+			if code != test.code || stdout != "" {
+				t.Errorf("exit code %d: expected %d: %s%s", code, test.code, stdout, stderr)
+			}
+			left, err := os.ReadDir(dir)
+			if err != nil || len(left) > 0 {
+				t.Errorf("it leaves %v (%v)", left, err)
+			}
+		})
+	}
+}
+
+// TestBackupInterrupted leaves no file either.
+func TestBackupInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000000")
+		_, _ = w.Write([]byte("dcann archive 1\n"))
+		_ = http.NewResponseController(w).Flush()
+		interrupt()
+		<-r.Context().Done()
+	})
+	node := httptest.NewServer(handler)
+	t.Cleanup(node.Close)
+	dir := t.TempDir()
+	var out bytes.Buffer
+	args := []string{"backup", "--admin", strings.TrimPrefix(node.URL, "http://"), "--to", filepath.Join(dir, "b")}
+	if code := run(ctx, args, strings.NewReader(""), &out, &out, nil); code != exitUnavailable {
+		t.Errorf("exit code %d: expected %d: %s", code, exitUnavailable, &out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v (%v)", left, err)
+	}
+}
+
+func TestByteCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0 bytes", 1023: "1023 bytes", 1536: "1.5 KiB", 5 << 30: "5 GiB", 2 << 40: "2 TiB"} {
+		if got := byteCount(n); got != want {
+			t.Errorf("%d is %q: expected %q", n, got, want)
+		}
+	}
+}
+
+// TestProgress shows at most five lines a second, and takes the last one away.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	var w bytes.Buffer
+	now := time.Unix(0, 0)
+	p := &progress{w: &w, what: "backup", now: func() time.Time { return now }}
+	for i := range 11 {
+		p.at(int64(i)<<20, 10<<20)
+		now = now.Add(100 * time.Millisecond)
+	}
+	p.end()
+	if n := strings.Count(w.String(), "backup:"); n != 6 || !strings.Contains(w.String(), "40 % of 10 MiB") || !strings.HasSuffix(w.String(), "\r\x1b[K") {
+		t.Errorf("%d times: %q", n, w.String())
+	}
+}
