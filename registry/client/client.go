@@ -30,7 +30,7 @@ type Options struct {
 
 	// Retry is how long a call that is refused as unavailable or over a quota is made again, with growing
 	// pauses or after what Retry-After says. It is safe: operations and statements are idempotent. Default
-	// 0: the first refusal is returned.
+	// 0: the first refusal is returned; of several nodes, that of the last when none can answer now.
 	Retry time.Duration
 
 	// Consistency of reads. Default: the registry's, bounded.
@@ -53,18 +53,21 @@ const (
 
 // Client is a client of one registry.
 type Client struct {
-	base    string // without trailing slash
+	bases   bases
 	http    *http.Client
 	options Options
 	index   atomic.Uint64 // highest Dcann-Index of this client's own writes: what its reads wait for
 }
 
-// New makes a client of the registry at baseURL, http or https with a host and perhaps a path. It opens
-// no connection. The error's kind is Invalid.
+// New makes a client of the registry at baseURL, http or https with a host and perhaps a path. Of a registry
+// of several nodes it may name more than one, with commas between: a node that cannot be reached, or says
+// that it cannot answer now, is left for the next at once, and one that answered is asked from then on.
+// Reads see what this client wrote, whichever node answers. New opens no connection. The error's kind is
+// Invalid.
 func New(baseURL string, o Options) (*Client, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fail(registry.Invalid, "registry %q: expected http://host or https://host, without query", baseURL)
+	urls, err := parseBases(baseURL)
+	if err != nil {
+		return nil, err
 	}
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
@@ -78,7 +81,7 @@ func New(baseURL string, o Options) (*Client, error) {
 		o.Transport = t
 	}
 	return &Client{
-		base:    strings.TrimSuffix(baseURL, "/"),
+		bases:   bases{urls: urls},
 		options: o,
 		http: &http.Client{
 			Transport: o.Transport,
@@ -88,14 +91,15 @@ func New(baseURL string, o Options) (*Client, error) {
 	}, nil
 }
 
-// Base is the URL that paths are appended to.
-func (c *Client) Base() string { return c.base }
+// Base is the URL that paths are appended to; of several, that of the node which the next call asks first.
+func (c *Client) Base() string { return c.bases.current() }
 
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // call is one request as it is made, perhaps several times.
 type call struct {
+	base   string // set anew for each try
 	method string
 	path   string // with query
 	body   []byte
@@ -141,7 +145,7 @@ func (c *Client) open(ctx context.Context, r call) (*http.Response, error) {
 }
 
 func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
+	req, err := http.NewRequestWithContext(ctx, r.method, r.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, fail(registry.Invalid, "request: %v", err)
 	}
@@ -155,30 +159,31 @@ func (c *Client) send(ctx context.Context, r call) (*http.Response, error) {
 	req.Header.Set("User-Agent", c.options.UserAgent)
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(err)
+		return nil, unreachable(r.base, err)
 	}
 	return res, nil
 }
 
 // unreachable is the error of a connection that failed: Unavailable, unless the other end could not prove
 // who it is.
-func (c *Client) unreachable(err error) error {
+func unreachable(base string, err error) error {
 	if cause, ok := errors.AsType[*url.Error](err); ok {
 		err = cause.Err
 	}
 	if _, bad := errors.AsType[*tls.CertificateVerificationError](err); bad {
-		return fail(registry.Unverifiable, "registry %s: %v", c.base, err)
+		return fail(registry.Unverifiable, "registry %s: %v", base, err)
 	}
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("registry %s: %w", c.base, err)
+		return fmt.Errorf("registry %s: %w", base, err)
 	}
-	return fail(registry.Unavailable, "registry %s did not answer: %v", c.base, err)
+	return fail(registry.Unavailable, "registry %s did not answer: %v", base, err)
 }
 
 // once makes the request and reads the whole answer, at most limit bytes.
 func (c *Client) once(ctx context.Context, r call, limit int64) ([]byte, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
+	r.base = c.Base()
 	res, err := c.open(ctx, r)
 	if err != nil {
 		return nil, nil, err
@@ -187,7 +192,7 @@ func (c *Client) once(ctx context.Context, r call, limit int64) ([]byte, *http.R
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	switch {
 	case err != nil:
-		return nil, nil, c.unreachable(err)
+		return nil, nil, unreachable(r.base, err)
 	case int64(len(body)) > limit:
 		return nil, nil, fail(registry.Unverifiable, "the registry's answer is longer than %d bytes", limit)
 	}
@@ -203,17 +208,24 @@ func (c *Client) do(ctx context.Context, r call, limit int64, v any) (*http.Resp
 			return err
 		}
 		res = answered
+		noteFreshness(ctx, res.Header)
 		return wire.Decode(body, v)
 	})
 	return res, err
 }
 
-// wrote remembers from which index on a write is visible.
-func (c *Client) wrote(h http.Header) {
+// wrote is the index from which on a write is visible; it remembers it. 0: the registry did not say.
+func (c *Client) wrote(h http.Header) uint64 {
 	index, err := strconv.ParseUint(h.Get(wire.HeaderIndex), 10, 64)
 	if err != nil {
-		return
+		return 0
 	}
+	c.waitFor(index)
+	return index
+}
+
+// waitFor makes reads from now on wait for index.
+func (c *Client) waitFor(index uint64) {
 	for seen := c.index.Load(); index > seen && !c.index.CompareAndSwap(seen, index); seen = c.index.Load() {
 	}
 }

@@ -403,7 +403,7 @@ func TestResolutionErrors(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	for _, base := range []string{"", "registry.example", "ftp://registry.example", "http://", "http://r.example/?q", "http://r.example/#f"} {
+	for _, base := range []string{"", "registry.example", "ftp://registry.example", "http://", "http://r.example/?q", "http://r.example/#f", "http://r.example,", "http://r.example,r.example:80"} {
 		if _, err := New(base, Options{}); !errors.Is(err, registry.Invalid) {
 			t.Errorf("New(%q): %v: expected invalid", base, err)
 		}

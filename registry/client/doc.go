@@ -5,5 +5,5 @@
 // It does not verify what it is told; package resolver does, from bundles (DESIGN 13). A Client is safe
 // for concurrent use.
 //
-// Start at New in client.go; the calls are in write.go, read.go and events.go.
+// Start at New in client.go; the calls are in write.go, read.go and events.go, which node answers them in bases.go.
 package client

@@ -21,11 +21,12 @@ type Follow struct {
 
 // Events calls each with every entry of the journal, in order, without a gap and never twice. A live
 // stream that breaks is taken up where it was, for ever; it ends with ctx, with the first error of each,
-// with one that trying again does not help, or when the first connection cannot be made.
+// with one that trying again does not help, or when the first connection cannot be made to any node.
 //
 // The error's kind is Unverifiable when the registry's positions do not rise.
 func (c *Client) Events(ctx context.Context, f Follow, each func(wire.Event) error) error {
 	after, pause, connected := f.After, firstPause, false
+	nodes := turns{bases: &c.bases}
 	read := func() error {
 		r := c.read(wire.EventsPath(after, 0, f.Live))
 		r.accept = wire.TypeNDJSON
@@ -37,7 +38,7 @@ func (c *Client) Events(ctx context.Context, f Follow, each func(wire.Event) err
 			if after != nil && e.Position <= *after {
 				return fail(registry.Unverifiable, "events: position %d came after %d", e.Position, *after)
 			}
-			after, pause, connected = &e.Position, firstPause, true
+			after, pause, connected, nodes.failed = &e.Position, firstPause, true, 0
 			if err := each(e); err != nil {
 				return stopped{err}
 			}
@@ -46,8 +47,11 @@ func (c *Client) Events(ctx context.Context, f Follow, each func(wire.Event) err
 	}
 	for {
 		started := now()
+		nodes.begin()
 		err := read()
-		connected = connected || err == nil || now().Sub(started) > c.options.Timeout
+		if err == nil || now().Sub(started) > c.options.Timeout { // it was there, with nothing to tell
+			connected = true
+		}
 		var s stopped
 		switch {
 		case errors.As(err, &s):
@@ -56,14 +60,18 @@ func (c *Client) Events(ctx context.Context, f Follow, each func(wire.Event) err
 			return ctx.Err()
 		case err == nil && !f.Live:
 			return nil
-		case err != nil && (!f.Live || !passing(err) || !connected):
+		case err == nil:
+			err = fail(registry.Unavailable, "the registry ended the stream")
+		}
+		again := nodes.next(err)
+		if !again && (!f.Live || !passing(err) || !connected) {
 			return err
 		}
-		if f.Disconnected != nil {
-			if err == nil {
-				err = fail(registry.Unavailable, "the registry ended the stream")
-			}
+		if f.Disconnected != nil && connected && f.Live {
 			f.Disconnected(err)
+		}
+		if again {
+			continue
 		}
 		if err := sleep(ctx, max(jitter(pause), min(retryAfter(err), lastPause))); err != nil {
 			return err

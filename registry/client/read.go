@@ -137,7 +137,8 @@ func (c *Client) ResolveDID(ctx context.Context, did string) (wire.Resolution, e
 func (c *Client) resolveDID(ctx context.Context, did string, result *wire.Resolution) error {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	r := get(wire.PathIdentifiers + did)
+	r := c.read(wire.PathIdentifiers + did)
+	r.base = c.Base()
 	r.accept = wire.TypeResolution
 	res, err := c.send(ctx, r)
 	if err != nil {
@@ -147,12 +148,13 @@ func (c *Client) resolveDID(ctx context.Context, did string, result *wire.Resolu
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return c.unreachable(err)
+		return unreachable(r.base, err)
 	case len(body) > maxAnswer:
 		return fail(registry.Unverifiable, "the registry's answer is longer than %d bytes", maxAnswer)
 	case !wire.IsMediaType(res.Header.Get("Content-Type"), wire.TypeResolution):
 		return wire.ReadProblem(res.StatusCode, res.Header, body, now())
 	}
+	noteFreshness(ctx, res.Header)
 	return wire.Decode(body, result)
 }
 

@@ -15,11 +15,18 @@ const (
 	lastPause  = 10 * time.Second
 )
 
-// retry calls try until it succeeds, fails for good, or Options.Retry is over.
+// retry calls try until it succeeds, fails for good, or Options.Retry is over. Pauses are for when no node
+// can answer: while there is another to ask it goes on at once.
 func (c *Client) retry(ctx context.Context, try func() error) error {
 	deadline := time.Now().Add(c.options.Retry)
+	nodes := turns{bases: &c.bases}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		nodes.begin()
 		err := try()
+		for err != nil && ctx.Err() == nil && nodes.next(err) {
+			nodes.begin()
+			err = try()
+		}
 		if err == nil || !passing(err) {
 			return err
 		}

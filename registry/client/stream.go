@@ -19,14 +19,16 @@ func (c *Client) stream(ctx context.Context, r call, each func(line []byte) erro
 	watchdog := time.AfterFunc(c.options.Timeout, func() { giveUp(silent) })
 	defer watchdog.Stop()
 
+	r.base = c.Base()
 	res, err := c.open(ctx, r)
 	if err != nil {
-		return c.silence(ctx, silent, err)
+		return silence(ctx, r, silent, err)
 	}
 	defer res.Body.Close()
 	if r.writes {
 		c.wrote(res.Header)
 	}
+	noteFreshness(ctx, res.Header)
 	lines := bufio.NewReaderSize(res.Body, 64<<10)
 	var long []byte // the beginning of a line that is longer than the buffer
 	for {
@@ -41,11 +43,11 @@ func (c *Client) stream(ctx context.Context, r call, each func(line []byte) erro
 			continue
 		case errors.Is(err, io.EOF):
 			if len(long)+len(part) > 0 {
-				return fail(registry.Unavailable, "registry %s: the answer ended in the middle of a line", c.base)
+				return fail(registry.Unavailable, "registry %s: the answer ended in the middle of a line", r.base)
 			}
 			return nil
 		case err != nil:
-			return c.silence(ctx, silent, c.unreachable(err))
+			return silence(ctx, r, silent, unreachable(r.base, err))
 		}
 		line := part
 		if len(long) > 0 {
@@ -62,9 +64,9 @@ func (c *Client) stream(ctx context.Context, r call, each func(line []byte) erro
 }
 
 // silence says why the stream was given up, if it was by the watchdog.
-func (c *Client) silence(ctx context.Context, silent, err error) error {
+func silence(ctx context.Context, r call, silent, err error) error {
 	if errors.Is(context.Cause(ctx), silent) {
-		return fail(registry.Unavailable, "registry %s: %v", c.base, silent)
+		return fail(registry.Unavailable, "registry %s: %v", r.base, silent)
 	}
 	return err
 }

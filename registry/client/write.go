@@ -14,10 +14,11 @@ import (
 )
 
 // Result is what a registry said of an operation or statement. Known is true when it had it before, so that
-// nothing was done now.
+// nothing was done now. From Index on every node shows it, this client's reads among them.
 type Result struct {
 	wire.Submitted
-	Known bool `json:"-"`
+	Known bool   `json:"-"`
+	Index uint64 `json:"-"`
 }
 
 // Submit sends an operation. The same operation again gives the same result. The error's kind is any of
@@ -42,7 +43,7 @@ func (c *Client) submit(ctx context.Context, r call) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c.wrote(res.Header)
+	done.Index = c.wrote(res.Header)
 	done.Known = res.StatusCode == http.StatusOK
 	return done, nil
 }
@@ -103,6 +104,9 @@ func (c *Client) sendBatch(ctx context.Context, body []byte, lines int, each fun
 				return err
 			}
 			answered++
+			if result.Index != nil {
+				c.waitFor(*result.Index)
+			}
 			if answered > lines {
 				return fail(registry.Unverifiable, "batch of %d operations: the registry answered more", lines)
 			}
