@@ -31,7 +31,6 @@ const (
 	mappedBytes     = 2 * cluster.DefaultTrailingBytes // of address space for the log
 	appendEntries   = 64
 	logCacheEntries = 64
-	inFlight        = 1
 	transportWait   = 5 * time.Second
 	transportPool   = 3
 
@@ -133,7 +132,7 @@ func startRaft(dir, name string, members map[string]string, mesh *peer.Mesh, db 
 	c.NoLegacyTelemetry = true
 	c.Logger = logger
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: book(members), Stream: mesh.Raft(), MaxPool: transportPool, MaxRPCsInFlight: inFlight,
+		ServerAddressProvider: book(members), Stream: mesh.Raft(), MaxPool: transportPool, MaxRPCsInFlight: cluster.MaxRPCsInFlight,
 		Timeout: transportWait, Logger: logger, MsgpackUseNewTimeFormat: true,
 	})
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, 1, logger)
