@@ -1,0 +1,439 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
+)
+
+// fleet is several nodes in one process, on a network that fails as told.
+type fleet struct {
+	t        testing.TB
+	net      *memNet
+	founders []Peer
+	change   func(name string, c *Config) // may be nil
+	seats    []*seat
+}
+
+// seat is the place of one node: its disk, and whoever runs on it now. As package node does, a node whose
+// state was replaced is opened anew.
+type seat struct {
+	f       *fleet
+	name    string
+	replica bool
+
+	mu      sync.Mutex
+	dir     string // of the log, and of the state if it is on the disk
+	fs      vfs.FS // of the state; nil: the disk
+	now     *node // nil while none runs
+	last    error // why the last one ended, or could not be opened
+	stop    context.CancelFunc
+	stopped chan struct{}
+	waiting string // what the start waits for
+}
+
+func addressOf(name string) string { return name + ":7500" }
+
+// startCluster starts n founding members, n1, n2 and so on, their states each in a crashable memory, and waits
+// until one leads and has a policy.
+func startCluster(t testing.TB, n int, change func(name string, c *Config)) *fleet {
+	t.Helper()
+	return startClusterOn(t, n, newNet(), inMemory, change)
+}
+
+// startClusterOn is startCluster on a network and on file systems for the states that the test brings; nil is
+// the disk.
+func startClusterOn(t testing.TB, n int, network *memNet, fs func(name string) vfs.FS, change func(name string, c *Config)) *fleet {
+	t.Helper()
+	f := newFleet(t, n, network, change)
+	for _, s := range f.seats {
+		if s.fs = nil; fs != nil {
+			s.fs = fs(s.name)
+		}
+		s.start()
+	}
+	f.prepare()
+	return f
+}
+
+// inMemory is a crashable memory for the state of every node.
+func inMemory(string) vfs.FS { return vfs.NewCrashableMem() }
+
+// newFleet makes the places of n founding members, and starts none of them.
+func newFleet(t testing.TB, n int, network *memNet, change func(name string, c *Config)) *fleet {
+	t.Helper()
+	f := &fleet{t: t, net: network, change: change}
+	for i := range n {
+		name := fmt.Sprintf("n%d", i+1)
+		f.founders = append(f.founders, Peer{name, addressOf(name)})
+		f.add(name, false)
+	}
+	t.Cleanup(func() {
+		network.calm()
+		for _, s := range f.seats {
+			s.halt()
+		}
+	})
+	return f
+}
+
+// add makes a place for one more node; start starts it.
+func (f *fleet) add(name string, replica bool) *seat {
+	s := &seat{f: f, name: name, replica: replica, dir: f.t.TempDir(), fs: inMemory(name)}
+	f.seats = append(f.seats, s)
+	return s
+}
+
+// seat is the place of the node of that name.
+func (f *fleet) seat(name string) *seat {
+	i := slices.IndexFunc(f.seats, func(s *seat) bool { return s.name == name })
+	if i < 0 {
+		f.t.Fatalf("there is no %s", name)
+	}
+	return f.seats[i]
+}
+
+// start runs a node until halt or crash. It does not wait for it.
+func (s *seat) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop, s.stopped, s.last = stop, make(chan struct{}), nil
+	go s.live(ctx, s.stopped, s.dir, s.fs)
+}
+
+// live is what package node does: a session after the other, on the state in force.
+func (s *seat) live(ctx context.Context, stopped chan struct{}, dir string, fs vfs.FS) {
+	defer close(stopped)
+	for ctx.Err() == nil {
+		n, err := s.open(ctx, dir, fs)
+		if err != nil {
+			s.set(nil, err)
+			return
+		}
+		s.set(n, nil)
+		select {
+		case <-ctx.Done():
+		case <-n.Done():
+		}
+		s.set(nil, n.Err())
+		if err := n.close(); err != nil && n.Err() == nil {
+			s.f.t.Errorf("%s: close: %v", s.name, err)
+		}
+		if err := n.Err(); !errors.Is(err, ErrReplaced) {
+			return
+		}
+	}
+}
+
+func (s *seat) set(n *node, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now, s.last = n, err
+}
+
+// config is what a node is opened with.
+func (s *seat) config(dir string) Config {
+	cfg := Config{
+		Dir: filepath.Join(dir, "raft"), Name: s.name, MinFree: 1, Net: s.f.net.of(s.name, addressOf(s.name)),
+		Address: addressOf(s.name), Nodes: s.f.founders, Replica: s.replica,
+		HeartbeatTimeout: 200 * time.Millisecond, LeaseTimeout: 150 * time.Millisecond, TrailingBytes: 16 << 20,
+		OnWait: func(what string) { s.mu.Lock(); s.waiting = what; s.mu.Unlock() },
+	}
+	if s.f.change != nil {
+		s.f.change(s.name, &cfg)
+	}
+	return cfg
+}
+
+func (s *seat) place(dir string, fs vfs.FS) (*Place, error) {
+	if fs == nil {
+		return OpenPlace(vfs.Default, dir)
+	}
+	return OpenPlace(fs, "data")
+}
+
+func (s *seat) open(ctx context.Context, dir string, fs vfs.FS) (*node, error) {
+	place, err := s.place(dir, fs)
+	if err != nil {
+		return nil, err
+	}
+	o := small
+	o.FS = fs
+	st, err := state.Open(place.State(), o)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Open(ctx, s.config(dir), st, place, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return &node{Cluster: c, st: st, dir: dir}, nil
+}
+
+// node is who runs there now; nil if nobody does.
+func (s *seat) node() *node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// err is why nobody runs.
+func (s *seat) err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// halt stops the node in good order, and waits.
+func (s *seat) halt() {
+	s.mu.Lock()
+	stop, stopped := s.stop, s.stopped
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+		<-stopped
+	}
+}
+
+func (s *seat) restart() { s.halt(); s.start() }
+
+// errPower is why a node that crashes ends.
+var errPower = errors.New("the test took its power")
+
+// crash ends the node without a warning, as a power failure does. In a crashable memory remains what of the
+// state was synced, and a part of the rest; the node that was goes on for a moment then, on files that are
+// nobody's any more. On a disk, which cannot be crashed, the state is flushed.
+func (s *seat) crash(unsynced vfs.CrashCloneCfg) {
+	s.f.t.Helper()
+	n := s.node()
+	if n == nil {
+		s.halt()
+		return
+	}
+	if mem, ok := s.fs.(*vfs.MemFS); ok {
+		dir := s.f.t.TempDir()
+		n.log.mu.Lock() // both at one moment, between two appends: Bolt's own crashes are Bolt's to survive
+		s.f.net.crash(s.name)
+		fs := mem.CrashClone(unsynced)
+		err := copyFile(n.log.path, filepath.Join(dir, "raft", logFile))
+		n.log.mu.Unlock()
+		if err != nil {
+			s.f.t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.dir, s.fs = dir, fs
+		s.mu.Unlock()
+	}
+	s.f.net.crash(s.name)
+	n.fail(errPower)
+	s.halt()
+}
+
+func copyFile(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o600)
+}
+
+// wipe takes the data of a node that is stopped.
+func (s *seat) wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dir = s.f.t.TempDir()
+	if s.fs != nil {
+		s.fs = inMemory(s.name)
+	}
+}
+
+// leader waits until a node that may propose leads those that are up and not among but.
+func (f *fleet) leader(but ...string) *node {
+	f.t.Helper()
+	var leader *node
+	eventually(f.t, fmt.Sprintf("a leader other than %v", but), func() bool {
+		for _, s := range f.seats {
+			if n := s.node(); n != nil && !slices.Contains(but, s.name) && n.inOffice() != nil {
+				leader = n
+				return true
+			}
+		}
+		return false
+	})
+	return leader
+}
+
+// settled waits until all nodes that are up have applied what the leader has, and answer bounded reads.
+func (f *fleet) settled() *node {
+	f.t.Helper()
+	var leader *node
+	eventually(f.t, "all nodes have caught up", func() bool {
+		leader = f.leader()
+		commit := leader.raft.CommitIndex()
+		for _, s := range f.seats {
+			if n := s.node(); n != nil && (n.AppliedIndex() < commit || n.Bounded() != nil || n.leader() != leader.cfg.Name) {
+				return false
+			}
+		}
+		return leader.inOffice() != nil
+	})
+	return leader
+}
+
+// followers are the nodes that are up and are not leader.
+func (f *fleet) followers(leader *node) (names []string) {
+	for _, s := range f.seats {
+		if s.node() != nil && s.name != leader.cfg.Name {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// prepare gives the cluster a policy.
+func (f *fleet) prepare() {
+	f.t.Helper()
+	eventually(f.t, "a policy", func() bool {
+		ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
+		defer cancel()
+		return f.leader().prepare(ctx) == nil
+	})
+}
+
+// write has op accepted through node name, trying as long as a client would.
+func (f *fleet) write(name string, op *registry.Operation) {
+	f.t.Helper()
+	var last error
+	defer func() {
+		if last != nil {
+			f.t.Logf("write through %s: %v", name, last)
+		}
+	}()
+	eventually(f.t, "a write through "+name, func() bool {
+		n := f.seat(name).node()
+		if n == nil {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(f.t.Context(), 3*time.Second)
+		defer cancel()
+		_, last = n.SubmitOperation(ctx, op)
+		if kind := registry.KindOf(last); last != nil && kind != registry.Unavailable {
+			f.t.Fatalf("write through %s: %v", name, last)
+		}
+		return last == nil
+	})
+}
+
+// fill writes count passports through node name.
+func (f *fleet) fill(name string, count int) []*passport {
+	f.t.Helper()
+	made := make([]*passport, count)
+	ops := make([]*registry.Operation, count)
+	for i := range made {
+		made[i], ops[i] = create()
+	}
+	inParallel(8, count, func(i int) { f.write(name, ops[i]) })
+	return made
+}
+
+// mustHold waits until node name shows p as p knows itself.
+func (f *fleet) mustHold(name string, all ...*passport) {
+	f.t.Helper()
+	for _, p := range all {
+		eventually(f.t, fmt.Sprintf("%s has %s", name, p.id), func() bool {
+			n := f.seat(name).node()
+			return n != nil && n.holds(p)
+		})
+	}
+}
+
+// holds reports whether the state shows p as p knows itself.
+func (n *node) holds(p *passport) bool {
+	v, err := n.st.Record(p.id)
+	return err == nil && v.Head == p.head
+}
+
+// mustAgree compares the states of all nodes, bit by bit.
+func (f *fleet) mustAgree() {
+	f.t.Helper()
+	leader := f.settled()
+	report, err := leader.Check(f.t.Context(), true)
+	if err != nil || !report.Equal {
+		f.t.Fatalf("check: %+v, %v", report, err)
+	}
+}
+
+// voters are the names of those that vote, as node n knows.
+func (n *node) voters() (names []string) {
+	for _, s := range n.members().Servers {
+		if s.Suffrage == raft.Voter {
+			names = append(names, string(s.ID))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// inTime is a context for something that is to succeed.
+func inTime(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestThreeNodesAreACluster(t *testing.T) {
+	t.Parallel()
+	f := startClusterOn(t, 3, newNet(), nil, nil)
+	var all []*passport
+	for _, s := range f.seats {
+		all = append(all, f.fill(s.name, 5)...)
+	}
+	for _, s := range f.seats {
+		f.mustHold(s.name, all...)
+	}
+	f.mustAgree()
+	leader := f.leader()
+	name := leader.cfg.Name
+	f.seat(name).crash(vfs.CrashCloneCfg{})
+	p, op := create()
+	f.write(f.leader(name).cfg.Name, op)
+	f.seat(name).start()
+	f.mustHold(name, append(all, p)...)
+	f.mustAgree()
+}
+
+// Power fails everywhere at once, again and again.
+func TestAClusterSurvivesAPowerFailure(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	var all []*passport
+	for range 3 {
+		all = append(all, f.fill("n1", 20)...)
+		for _, s := range f.seats {
+			s.crash(vfs.CrashCloneCfg{UnsyncedDataPercent: 30, RNG: rand.New(rand.NewPCG(rand.Uint64(), 1))})
+		}
+		for _, s := range f.seats {
+			s.start()
+		}
+		f.mustHold("n2", all...)
+	}
+	f.mustAgree()
+}

@@ -1,0 +1,533 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// memNet is a network in memory that fails as told. Raft runs over its own stream transport, so that
+// everything but the sockets is what production has; calls are function calls with copied bytes. As with
+// TCP, what is sent on a connection over a cut link is neither lost nor delivered: it arrives, late, when
+// the link is mended, unless somebody has given up the connection. All names are node names, and every
+// method may be called at any time.
+type memNet struct {
+	maxInFlight int           // of Raft's messages to one node
+	timeout     time.Duration // of a dial, a call, and one message of Raft
+
+	// onRPC, if set before the nodes start, is asked before a node sends a message of Raft that is not
+	// AppendEntries over an established connection: it may wait, and an error is the answer.
+	onRPC func(from, to, rpc string) error
+
+	// onCall, if set before the nodes start, is told of every call before it is sent; an error is the answer.
+	onCall func(from, to, method string, request []byte) error
+
+	mu    sync.Mutex
+	moved sync.Cond // something has changed: whoever waits for a link or for bytes looks again
+	links map[[2]string]*link
+	nodes map[string]*memLinks // that are up
+	pipes map[*pipe]bool
+}
+
+// link is one direction between two nodes.
+type link struct {
+	cut, holdRaft, holdCalls bool
+	loss                     float64 // probability that a call is lost, or a connection breaks at a write
+	delay                    time.Duration
+}
+
+func newNet() *memNet {
+	n := &memNet{maxInFlight: MaxRPCsInFlight, timeout: 2 * time.Second, links: map[[2]string]*link{}, nodes: map[string]*memLinks{}, pipes: map[*pipe]bool{}}
+	n.moved.L = &n.mu
+	return n
+}
+
+// change changes the links from one node to another; "*" is every node that has ever been up.
+func (n *memNet) change(from, to string, do func(*link)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.link(from, to)
+	for pair, l := range n.links {
+		if pair[0] != pair[1] && (from == "*" || from == pair[0]) && (to == "*" || to == pair[1]) {
+			do(l)
+		}
+	}
+	n.moved.Broadcast()
+}
+
+// link is called with mu held.
+func (n *memNet) link(from, to string) *link {
+	l := n.links[[2]string{from, to}]
+	if l == nil {
+		l = new(link)
+		n.links[[2]string{from, to}] = l
+	}
+	return l
+}
+
+// cutOneWay lets nothing pass from one node to another. Since a connection needs both ways, none is begun.
+func (n *memNet) cutOneWay(from, to string) { n.change(from, to, func(l *link) { l.cut = true }) }
+
+func (n *memNet) cut(a, b string) { n.cutOneWay(a, b); n.cutOneWay(b, a) }
+
+// isolate cuts a node from all others.
+func (n *memNet) isolate(name string) { n.cut(name, "*") }
+
+// mend undoes cuts between two nodes, either of which may be "*".
+func (n *memNet) mend(a, b string) {
+	n.change(a, b, func(l *link) { l.cut = false })
+	n.change(b, a, func(l *link) { l.cut = false })
+}
+
+// calm undoes everything.
+func (n *memNet) calm() { n.change("*", "*", func(l *link) { *l = link{} }) }
+
+// lose loses calls, and breaks connections, with probability p at each message.
+func (n *memNet) lose(from, to string, p float64) {
+	n.change(from, to, func(l *link) { l.loss = p })
+}
+
+func (n *memNet) delay(from, to string, d time.Duration) {
+	n.change(from, to, func(l *link) { l.delay = d })
+}
+
+// holdRaft keeps what Raft sends from one node to another until releaseRaft: requests and answers.
+func (n *memNet) holdRaft(from, to string) { n.change(from, to, func(l *link) { l.holdRaft = true }) }
+
+func (n *memNet) releaseRaft(from, to string) {
+	n.change(from, to, func(l *link) { l.holdRaft = false })
+}
+
+// of is the network as one node sees it, which is reached at address.
+func (n *memNet) of(name, address string) Network { return &memPort{n, name, address} }
+
+type memPort struct {
+	net           *memNet
+	name, address string
+}
+
+// Connect implements Network.
+func (p *memPort) Connect(address func(string) (string, bool), answer Answer) (Links, error) {
+	n := p.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.nodes[p.name] != nil {
+		return nil, fmt.Errorf("node %s is up already", p.name)
+	}
+	for other := range n.nodes {
+		n.link(p.name, other)
+		n.link(other, p.name)
+	}
+	l := &memLinks{memPort: *p, addressOf: address, answer: answer, accept: make(chan net.Conn, 16), down: make(chan struct{})}
+	n.nodes[p.name] = l
+	return l, nil
+}
+
+// crash takes a node off the network at once, as if its machine had no power: its Links are dead for ever,
+// and another with its name may connect.
+func (n *memNet) crash(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l := n.nodes[name]; l != nil {
+		l.disconnect()
+	}
+}
+
+// memLinks implements Links, raft.StreamLayer and raft.ServerAddressProvider.
+type memLinks struct {
+	memPort
+	addressOf func(string) (string, bool)
+	answer    Answer
+	accept    chan net.Conn
+	down      chan struct{} // closed when it is off the network
+	answering sync.WaitGroup
+}
+
+// disconnect is called with mu held.
+func (l *memLinks) disconnect() {
+	if l.net.nodes[l.name] != l {
+		return
+	}
+	delete(l.net.nodes, l.name)
+	close(l.down)
+	for p := range l.net.pipes {
+		if p.from == l.name || p.to == l.name {
+			p.broken = true
+			delete(l.net.pipes, p)
+		}
+	}
+	l.net.moved.Broadcast()
+}
+
+// Close implements Links and raft.StreamLayer.
+func (l *memLinks) Close() error {
+	l.net.mu.Lock()
+	l.disconnect()
+	l.net.mu.Unlock()
+	l.answering.Wait()
+	return nil
+}
+
+// Transport implements Links.
+func (l *memLinks) Transport() (raft.Transport, error) {
+	return &memTransport{links: l, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		ServerAddressProvider: l, Stream: &memListener{l}, MaxPool: 3, MaxRPCsInFlight: l.net.maxInFlight,
+		Timeout: l.net.timeout, Logger: RaftLogger(slog.New(slog.DiscardHandler)), MsgpackUseNewTimeFormat: true,
+	})}, nil
+}
+
+// ServerAddr implements raft.ServerAddressProvider.
+func (l *memLinks) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
+	if _, ok := l.addressOf(string(id)); !ok {
+		return "", fmt.Errorf("the address of node %s is not known", id)
+	}
+	return raft.ServerAddress(id), nil
+}
+
+// reach is the node of that name if it is up where it is believed to be. It is called with mu held.
+func (l *memLinks) reach(name string) (*memLinks, error) {
+	address, ok := l.addressOf(name)
+	other := l.net.nodes[name]
+	if !ok || other == nil || other.address != address || l.net.nodes[l.name] != l {
+		return nil, fmt.Errorf("%s (%q): connection refused", name, address)
+	}
+	return other, nil
+}
+
+// Call implements Links.
+func (l *memLinks) Call(ctx context.Context, name, method string, request []byte) ([]byte, error) {
+	if l.net.onCall != nil {
+		if err := l.net.onCall(l.name, name, method, request); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.net.timeout)
+	defer cancel()
+	if err := l.pass(ctx, l.name, name); err != nil {
+		return nil, err
+	}
+	l.net.mu.Lock()
+	other, err := l.reach(name)
+	if err == nil {
+		other.answering.Add(1)
+	}
+	l.net.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	type outcome struct {
+		reply []byte
+		err   error
+	}
+	answered := make(chan outcome, 1)
+	go func() {
+		defer other.answering.Done()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			select {
+			case <-other.down:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		reply, err := other.answer(ctx, l.name, method, slices.Clone(request))
+		answered <- outcome{slices.Clone(reply), err}
+	}()
+	select {
+	case o := <-answered:
+		if err := l.pass(ctx, name, l.name); err != nil {
+			return nil, err
+		}
+		return o.reply, o.err
+	case <-other.down:
+	case <-l.down:
+	case <-ctx.Done():
+	}
+	return nil, errors.New("connection lost")
+}
+
+// pass waits until a call's bytes have come from one node to another.
+func (l *memLinks) pass(ctx context.Context, from, to string) error {
+	n := l.net
+	stop := context.AfterFunc(ctx, func() { n.mu.Lock(); n.moved.Broadcast(); n.mu.Unlock() })
+	defer stop()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k := n.link(from, to)
+	if k.loss > rand.Float64() {
+		return errors.New("connection reset")
+	}
+	if d := k.delay; d > 0 {
+		n.mu.Unlock()
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+		n.mu.Lock()
+	}
+	for from != to && (k.cut || k.holdCalls) && ctx.Err() == nil && n.nodes[l.name] == l {
+		n.moved.Wait()
+	}
+	return ctx.Err()
+}
+
+// memListener is what Raft's transport sees: its Close leaves calls alone.
+type memListener struct{ *memLinks }
+
+// Close implements net.Listener.
+func (l *memListener) Close() error { return nil }
+
+// Addr implements net.Listener.
+func (l *memListener) Addr() net.Addr { return memAddr(l.name) }
+
+// Accept implements net.Listener.
+func (l *memListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accept:
+		return c, nil
+	case <-l.down:
+		return nil, net.ErrClosed
+	}
+}
+
+// Dial implements raft.StreamLayer.
+func (l *memListener) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	name := string(to)
+	if err := errors.Join(l.pass(ctx, l.name, name), l.pass(ctx, name, l.name)); err != nil {
+		return nil, err
+	}
+	n := l.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	other, err := l.reach(name)
+	if err != nil {
+		return nil, err
+	}
+	there, back := &pipe{net: n, from: l.name, to: name}, &pipe{net: n, from: name, to: l.name}
+	select {
+	case other.accept <- &memConn{in: there, out: back}:
+	default:
+		return nil, errors.New("too many connections wait")
+	}
+	n.pipes[there], n.pipes[back] = true, true
+	return &memConn{in: back, out: there}, nil
+}
+
+// memTransport is Raft's own transport with an ear at what it sends.
+type memTransport struct {
+	*raft.NetworkTransport
+	links *memLinks
+}
+
+func (t *memTransport) hook(id raft.ServerID, rpc string) error {
+	if t.links.net.onRPC == nil {
+		return nil
+	}
+	return t.links.net.onRPC(t.links.name, string(id), rpc)
+}
+
+// TimeoutNow implements raft.Transport.
+func (t *memTransport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, q *raft.TimeoutNowRequest, a *raft.TimeoutNowResponse) error {
+	if err := t.hook(id, "TimeoutNow"); err != nil {
+		return err
+	}
+	return t.NetworkTransport.TimeoutNow(id, target, q, a)
+}
+
+// RequestVote implements raft.Transport.
+func (t *memTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, q *raft.RequestVoteRequest, a *raft.RequestVoteResponse) error {
+	if err := t.hook(id, "RequestVote"); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestVote(id, target, q, a)
+}
+
+// InstallSnapshot implements raft.Transport.
+func (t *memTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, q *raft.InstallSnapshotRequest, a *raft.InstallSnapshotResponse, data io.Reader) error {
+	if err := t.hook(id, "InstallSnapshot"); err != nil {
+		return err
+	}
+	return t.NetworkTransport.InstallSnapshot(id, target, q, a, data)
+}
+
+// pipe is one direction of a connection. The network's lock guards it.
+type pipe struct {
+	net      *memNet
+	from, to string
+	waiting  []piece
+	size     int
+	closed   bool // by the writer: what waits is still read
+	broken   bool // nothing is
+}
+
+type piece struct {
+	data []byte
+	at   time.Time // not to be read before
+}
+
+// pipeBytes is how many bytes wait in a pipe before its writer waits.
+const pipeBytes = 64 << 10
+
+// memConn is one end of a connection.
+type memConn struct {
+	in, out         *pipe
+	readBy, writeBy time.Time
+}
+
+func (c *memConn) wake() {
+	c.in.net.mu.Lock()
+	c.in.net.moved.Broadcast()
+	c.in.net.mu.Unlock()
+}
+
+func (c *memConn) Read(b []byte) (int, error) {
+	n, p := c.in.net, c.in
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for {
+		l := n.link(p.from, p.to)
+		now := time.Now()
+		switch {
+		case p.broken:
+			return 0, errors.New("connection reset")
+		case !c.readBy.IsZero() && !now.Before(c.readBy):
+			return 0, os.ErrDeadlineExceeded
+		case p.from != p.to && (l.cut || l.holdRaft):
+		case len(p.waiting) > 0 && !p.waiting[0].at.After(now):
+			k := copy(b, p.waiting[0].data)
+			if p.waiting[0].data = p.waiting[0].data[k:]; len(p.waiting[0].data) == 0 {
+				p.waiting = p.waiting[1:]
+			}
+			p.size -= k
+			n.moved.Broadcast()
+			return k, nil
+		case len(p.waiting) > 0:
+			time.AfterFunc(time.Until(p.waiting[0].at), c.wake)
+		case p.closed:
+			return 0, io.EOF
+		}
+		n.moved.Wait()
+	}
+}
+
+func (c *memConn) Write(b []byte) (int, error) {
+	n, p := c.out.net, c.out
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l := n.link(p.from, p.to)
+	if l.loss > rand.Float64() {
+		p.broken, c.in.broken = true, true
+		n.moved.Broadcast()
+	}
+	for {
+		switch {
+		case p.broken || p.closed:
+			return 0, errors.New("connection reset")
+		case !c.writeBy.IsZero() && !time.Now().Before(c.writeBy):
+			return 0, os.ErrDeadlineExceeded
+		case p.size < pipeBytes:
+			p.waiting = append(p.waiting, piece{slices.Clone(b), time.Now().Add(l.delay)})
+			p.size += len(b)
+			n.moved.Broadcast()
+			return len(b), nil
+		}
+		n.moved.Wait()
+	}
+}
+
+// Close implements net.Conn.
+func (c *memConn) Close() error {
+	n := c.in.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c.out.closed, c.in.broken = true, true
+	delete(n.pipes, c.in)
+	if len(c.out.waiting) == 0 {
+		delete(n.pipes, c.out)
+	}
+	n.moved.Broadcast()
+	return nil
+}
+
+func (c *memConn) LocalAddr() net.Addr  { return memAddr(c.in.to) }
+func (c *memConn) RemoteAddr() net.Addr { return memAddr(c.in.from) }
+
+func (c *memConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *memConn) SetReadDeadline(t time.Time) error  { return c.until(&c.readBy, t) }
+func (c *memConn) SetWriteDeadline(t time.Time) error { return c.until(&c.writeBy, t) }
+
+func (c *memConn) until(deadline *time.Time, t time.Time) error {
+	c.in.net.mu.Lock()
+	defer c.in.net.mu.Unlock()
+	*deadline = t
+	if !t.IsZero() {
+		time.AfterFunc(time.Until(t)+time.Millisecond, c.wake)
+	}
+	return nil
+}
+
+type memAddr string
+
+func (memAddr) Network() string  { return "memory" }
+func (a memAddr) String() string { return string(a) }
+
+// TestTheNetworkFailsAsTold is a test of the tests' own network.
+func TestTheNetworkFailsAsTold(t *testing.T) {
+	t.Parallel()
+	n := newNet()
+	n.timeout = 50 * time.Millisecond
+	where := func(name string) (string, bool) { return name + ":1", true }
+	echo := func(_ context.Context, from, _ string, request []byte) ([]byte, error) {
+		return append([]byte(from+" "), request...), nil
+	}
+	a, err := n.of("a", "a:1").Connect(where, echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.of("b", "b:1").Connect(where, echo); err != nil {
+		t.Fatal(err)
+	}
+	call := func() error {
+		reply, err := a.Call(t.Context(), "b", "echo", []byte("x"))
+		if err == nil && string(reply) != "a x" {
+			t.Errorf("reply %q", reply)
+		}
+		return err
+	}
+	for _, tt := range []struct {
+		what string
+		do   func()
+		ok   bool
+	}{
+		{"calm", func() {}, true},
+		{"cut there", func() { n.cutOneWay("a", "b") }, false},
+		{"cut back", func() { n.calm(); n.cutOneWay("b", "a") }, false},
+		{"isolated", func() { n.calm(); n.isolate("b") }, false},
+		{"mended", func() { n.mend("b", "*") }, true},
+		{"lossy", func() { n.lose("*", "*", 1) }, false},
+		{"calm again", n.calm, true},
+		{"crashed", func() { n.crash("b") }, false},
+	} {
+		tt.do()
+		if err := call(); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.what, err)
+		}
+	}
+}
