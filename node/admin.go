@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/dcann/dcann/node/cluster"
@@ -216,21 +214,4 @@ func (n *Node) answer(w http.ResponseWriter, r *http.Request, body any, err erro
 	}
 	w.Header().Set("Content-Type", wire.TypeJSON)
 	_, _ = w.Write(text)
-}
-
-// registerMetrics adds what is the whole node's to the metrics that api has of requests.
-func (n *Node) registerMetrics(s *session) {
-	gauge := func(name, help string, value func() float64) {
-		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
-	}
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.metrics.MustRegister(&clusterCollector{cluster: s.cluster})
-	gauge("dcann_disk_low", "1 if writes are refused for want of free disk.", func() float64 {
-		if s.cluster.Status().Free < n.config.MinFree {
-			return 1
-		}
-		return 0
-	})
-	gauge("dcann_journal_entries", "Entries of the journal.", func() float64 { return float64(s.store.NextPosition()) })
-	gauge("dcann_state_disk_bytes", "Bytes of the state on disk.", func() float64 { return float64(s.store.Metrics().DiskBytes) })
 }

@@ -32,6 +32,8 @@ type Node struct {
 	current atomic.Pointer[session]
 	waiting atomic.Pointer[string] // what a start waits for, while there is no session
 
+	installed atomic.Uint64 // states of other nodes, each of which began another session
+
 	public, admin net.Listener // admin is nil when it is off
 	ready         chan struct{}
 	closeOnce     sync.Once

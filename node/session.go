@@ -154,6 +154,7 @@ func (n *Node) live(ctx context.Context) error {
 		if err := s.cluster.Err(); !errors.Is(err, cluster.ErrReplaced) {
 			return fmt.Errorf("the node cannot go on: %w", err)
 		}
+		n.installed.Add(1)
 		n.log.Info("another node's state was installed, opening it")
 		n.current.Store(nil)
 		if err := s.close(); err != nil {
