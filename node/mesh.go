@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"path/filepath"
 	"time"
 
@@ -147,11 +148,16 @@ func (l *meshLinks) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 
 // Call implements cluster.Links.
 func (l *meshLinks) Call(ctx context.Context, name, method string, request []byte) ([]byte, error) {
+	reached := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached = true }})
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+name+"/call/"+method, bytes.NewReader(request))
 	if err != nil {
 		return nil, err
 	}
 	response, err := l.client.Do(r)
+	if err != nil && !reached {
+		return nil, fmt.Errorf("%w: %w", cluster.ErrNotSent, err)
+	}
 	if err != nil {
 		return nil, err
 	}

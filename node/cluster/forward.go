@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,13 +29,25 @@ func (c *Cluster) forward(ctx context.Context, leader string, s submission) (sta
 	var answer result
 	err := c.call(ctx, leader, methodSubmit, submitRequest{Kind: s.kind, Bytes: s.bytes(), Left: time.Until(deadline)}, &answer)
 	if err != nil {
-		if registry.KindOf(err) == registry.Unavailable {
-			c.forwardErrors.Add(1)
-		}
-		return state.Result{}, err
+		return state.Result{}, c.forwardError(err)
 	}
 	r := answer.state()
 	return r, r.Err
+}
+
+// forwardError says what an error of a forward means to whoever submitted.
+func (c *Cluster) forwardError(err error) error {
+	unreached, lost := errors.AsType[*unreachedError](err)
+	if registry.KindOf(err) == registry.Unavailable {
+		c.forwardErrors.Add(1)
+	}
+	switch {
+	case !lost:
+		return err
+	case errors.Is(unreached.cause, ErrNotSent):
+		return c.because(errNoLeader) // the leader is gone: there will be another
+	}
+	return c.because(errUnknown)
 }
 
 // onSubmit answers a forwarded write. The bytes are checked as if a client had sent them.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,7 +79,11 @@ func (c *Cluster) askMembership(ctx context.Context, r membershipRequest) error 
 	case c.cfg.Name:
 		return c.onMembership(ctx, r)
 	}
-	return c.call(ctx, leader, methodMembership, r, nil)
+	err := c.call(ctx, leader, methodMembership, r, nil)
+	if errors.Is(err, ErrNotSent) {
+		return errNoLeader
+	}
+	return err
 }
 
 func (c *Cluster) onMembership(ctx context.Context, r membershipRequest) error {

@@ -2,11 +2,14 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry"
 )
 
 // Peer is a node by its name, and where it is reached, host:port.
@@ -38,12 +41,16 @@ type Links interface {
 	// Transport begins to take Raft's messages; it is called at most once. Whoever closes Links closes it.
 	Transport() (raft.Transport, error)
 
-	// Call asks node name. An error means that it is not known whether the other did what it was asked.
+	// Call asks node name. An error means that it is not known whether the other did what it was asked, unless it
+	// is ErrNotSent.
 	Call(ctx context.Context, name, method string, request []byte) (reply []byte, err error)
 
 	// Close ends all connections, and what is being answered.
 	Close() error
 }
+
+// ErrNotSent is in an error of Links.Call when the other was not reached, and so has done nothing.
+var ErrNotSent = errors.New("not sent")
 
 // transport is how Raft reaches the others. Raft sees trans; what its interface lacks is beside it.
 type transport struct {
@@ -91,9 +98,23 @@ func (c *Cluster) call(ctx context.Context, name, method string, request, reply 
 	}
 	answer, err := c.links.Call(ctx, name, method, data)
 	if err != nil {
-		return unavailable("node %s cannot be reached: %v", name, err)
+		return &unreachedError{name: name, cause: err}
 	}
 	return openAnswer(answer, reply)
+}
+
+// unreachedError is a call without an answer. Its kind is Unavailable.
+type unreachedError struct {
+	name  string
+	cause error
+}
+
+func (e *unreachedError) Error() string {
+	return fmt.Sprintf("node %s cannot be reached: %v", e.name, e.cause)
+}
+
+func (e *unreachedError) Unwrap() []error {
+	return []error{&registry.Error{Kind: registry.Unavailable, RetryAfter: retryAfter}, e.cause}
 }
 
 // addressOf is where a node is reached: as this node was told, else as the Raft configuration says. What it
