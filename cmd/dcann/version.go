@@ -9,8 +9,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// buildVersion is what the Go toolchain stamped into the binary: a module version, or the commit.
+// version is set by who packages a release: go build -ldflags "-X main.version=v1.2.3".
+var version string
+
+// buildVersion is what the binary was built as: what the packager said, else what the Go toolchain stamped into
+// it, a module version or the commit.
 func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
