@@ -121,6 +121,42 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestManyUnknown: a partition leaves so many writes open that a search that tries all of them would not end.
+func TestManyUnknown(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		last int
+		want []Fault
+	}{
+		{"one of them took effect", 102, nil},
+		{"none did", 1, nil},
+		{"one that was never sent", 200, []Fault{StaleRead}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			events := []Event{wrote(1, 0, 1, 1)}
+			for i := range 60 {
+				e := lost(1, 2+i, 100+i/3)
+				e.Prev = opID(1)
+				events = append(events, e)
+			}
+			read := saw(2, 900, 901, tc.last, lin)
+			if tc.last > 1 {
+				read.Seq = 1
+			}
+			v := Judge(&Subject{Events: append(events, read, with(read, func(e *Event) { e.Call, e.Return = ms(902), ms(903) }))}, 5*time.Second)
+			var got []Fault
+			for _, violation := range v.Violations {
+				got = append(got, violation.Kind)
+			}
+			if v.Undecided || !slices.Equal(got, tc.want) {
+				t.Errorf("got %+v: expected %v", v, tc.want)
+			}
+		})
+	}
+}
+
 // TestLedger: the same operation twice, or two at one place, on whatever passports.
 func TestLedger(t *testing.T) {
 	t.Parallel()

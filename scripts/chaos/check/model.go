@@ -121,8 +121,9 @@ func (s *Subject) operations() []porcupine.Operation {
 	for _, e := range s.Events {
 		fresh = max(fresh, e.Client+1)
 	}
-	for _, e := range s.Events {
-		if e.Action == Read && (e.Level != wire.Linearizable || !e.shows()) {
+	open := s.open()
+	for i, e := range s.Events {
+		if e.Action == Read && (e.Level != wire.Linearizable || !e.shows()) || e.Action == Submit && e.Outcome == Unknown && !open[i] {
 			continue
 		}
 		client := e.Client
@@ -137,6 +138,46 @@ func (s *Subject) operations() []porcupine.Operation {
 		})
 	}
 	return ops
+}
+
+// open are the writes of unknown outcome that can make a difference; each of the others only makes the search
+// longer. Of the calls that sent one operation the earliest stands for all, since it may take effect as late
+// as any. And an operation that nobody saw, no read, no conflict, no later operation that was itself seen, can
+// only have taken effect after everything else, which is as if it had not.
+func (s *Subject) open() map[int]bool {
+	prev := map[registry.OpID]registry.OpID{}
+	for _, e := range s.Events {
+		if e.Action == Submit {
+			prev[e.Op] = e.Prev
+		}
+	}
+	seen := map[registry.OpID]bool{}
+	see := func(op registry.OpID) {
+		for op != "" && !seen[op] {
+			seen[op] = true
+			op = prev[op]
+		}
+	}
+	for _, e := range s.Events {
+		see(e.Head)
+		if e.Action == Submit && e.Outcome == OK {
+			see(e.Op)
+		}
+	}
+	earliest := map[registry.OpID]int{}
+	for i, e := range s.Events {
+		if e.Action != Submit || e.Outcome != Unknown || !seen[e.Op] {
+			continue
+		}
+		if first, ok := earliest[e.Op]; !ok || e.Call < s.Events[first].Call {
+			earliest[e.Op] = i
+		}
+	}
+	open := map[int]bool{}
+	for _, i := range earliest {
+		open[i] = true
+	}
+	return open
 }
 
 // without are the operations but those that drop says are to be left out.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/dcann/dcann/registry"
@@ -28,6 +29,7 @@ type Node struct {
 type caller struct {
 	http  *http.Client
 	start time.Time
+	owed  map[string]*atomic.Int64 // calls that each node has not answered yet; the map never changes
 }
 
 // errNotSent is of a call that certainly reached no node.
@@ -38,8 +40,12 @@ type brokenAnswer struct{ detail string }
 
 func (b *brokenAnswer) Error() string { return b.detail }
 
-func newCaller(start time.Time) *caller {
-	return &caller{start: start, http: &http.Client{
+func newCaller(nodes []Node, start time.Time) *caller {
+	owed := map[string]*atomic.Int64{}
+	for _, n := range nodes {
+		owed[n.Name] = new(atomic.Int64)
+	}
+	return &caller{start: start, owed: owed, http: &http.Client{
 		// No retries by the transport: it would repeat a read on a connection that broke, which is harmless.
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
@@ -49,6 +55,8 @@ func newCaller(start time.Time) *caller {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
+
+func (c *caller) waiting(n Node) int64 { return c.owed[n.Name].Load() }
 
 func (c *caller) now() time.Duration { return time.Since(c.start) }
 
@@ -121,6 +129,8 @@ func (c *caller) call(ctx context.Context, method string, n Node, path string, b
 	if body != nil {
 		req.Header.Set("Content-Type", wire.TypeOperation)
 	}
+	c.owed[n.Name].Add(1)
+	defer c.owed[n.Name].Add(-1)
 	res, err := c.http.Do(req)
 	if err != nil {
 		var op *net.OpError

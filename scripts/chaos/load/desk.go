@@ -15,6 +15,7 @@ import (
 // How long a passport is worked on. A history much longer takes porcupine long.
 const (
 	clientsPerDesk = 3
+	probesPerDesk  = 4 // reads under way that no client waits for
 	maxEvents      = 45
 	maxAge         = 12 * time.Second
 )
@@ -44,8 +45,9 @@ type file struct {
 
 // desk is some clients that fight over one passport at a time.
 type desk struct {
-	load  *Load
-	first int // number of its first client
+	load   *Load
+	first  int           // number of its first client; those of its probes follow on its clients'
+	probes chan struct{} // holds one for each probe under way
 
 	mu      sync.Mutex
 	current *file
@@ -156,14 +158,55 @@ func (c *client) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if e != nil {
-			l.count.event(e)
+		acknowledged := e != nil && e.Action == check.Submit && e.Outcome == check.OK
+		if acknowledged && c.random.IntN(100) < 70 {
+			c.probe(f)
 		}
-		if s := f.leave(e); s != nil {
-			l.config.Done(s)
-		}
+		c.desk.leave(f, e)
 	}
 	return nil
+}
+
+func (d *desk) leave(f *file, e *check.Event) {
+	if e != nil {
+		d.load.count.event(e)
+	}
+	if s := f.leave(e); s != nil {
+		d.load.config.Done(s)
+	}
+}
+
+// probe asks for what was just written at a node that is slow to answer others, if there is one. It may be a
+// leader that was frozen, or cut off, and does not know yet that somebody else was elected. The client goes
+// on meanwhile, so that there is something for that node to be wrong about. The client has taken f.
+func (c *client) probe(f *file) {
+	d := c.desk
+	select {
+	case d.probes <- struct{}{}:
+	default:
+		return
+	}
+	f.mu.Lock()
+	f.busy++
+	f.mu.Unlock()
+	n := d.load.slowest(c.random)
+	number := d.first + clientsPerDesk + c.random.IntN(probesPerDesk)
+	d.load.probes.Go(func() {
+		defer func() { <-d.probes }()
+		ctx, cancel := context.WithTimeout(context.Background(), readPatience)
+		defer cancel()
+		e := &check.Event{Client: number}
+		err := d.load.caller.read(ctx, n, f.holder.create.ID, wire.Linearizable, 0, e)
+		var broken *brokenAnswer
+		switch {
+		case errors.Is(err, errNotSent):
+			e = nil
+			d.load.count.add(&d.load.count.notSent)
+		case errors.As(err, &broken):
+			d.load.config.Violation(check.Violation{Kind: check.Broken, ID: f.holder.create.ID, Detail: broken.detail})
+		}
+		d.leave(f, e)
+	})
 }
 
 // act makes one call of a kind that chance picks.

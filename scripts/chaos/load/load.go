@@ -34,13 +34,14 @@ type Load struct {
 	pace   *pace
 	count  counts
 	desks  []*desk
+	probes sync.WaitGroup
 }
 
 // New makes the clients; nothing is sent yet.
 func New(c Config) *Load {
-	l := &Load{config: c, caller: newCaller(c.Start), pace: newPace(c.Rate)}
+	l := &Load{config: c, caller: newCaller(c.Nodes, c.Start), pace: newPace(c.Rate)}
 	for i := range c.Desks {
-		l.desks = append(l.desks, &desk{load: l, first: i * clientsPerDesk})
+		l.desks = append(l.desks, &desk{load: l, first: i * (clientsPerDesk + probesPerDesk), probes: make(chan struct{}, probesPerDesk)})
 	}
 	return l
 }
@@ -53,14 +54,17 @@ func (l *Load) Run(ctx context.Context) error {
 	paced.Go(func() { l.pace.run(pacing) })
 	var all sync.WaitGroup
 	errs := make([]error, len(l.desks)*clientsPerDesk)
+	n := 0
 	for _, d := range l.desks {
 		for i := range clientsPerDesk {
-			n := d.first + i
-			c := &client{desk: d, number: n, random: rand.New(rand.NewPCG(l.config.Seed, uint64(n)))}
-			all.Go(func() { errs[n] = c.run(ctx) })
+			c := &client{desk: d, number: d.first + i, random: rand.New(rand.NewPCG(l.config.Seed, uint64(d.first+i)))}
+			err := &errs[n]
+			n++
+			all.Go(func() { *err = c.run(ctx) })
 		}
 	}
 	all.Wait()
+	l.probes.Wait()
 	stop()
 	paced.Wait()
 	for _, d := range l.desks {
@@ -77,8 +81,31 @@ func (l *Load) Run(ctx context.Context) error {
 // Counts is what the clients have done so far.
 func (l *Load) Counts() Counts { return l.count.snapshot() }
 
-// node picks any node.
-func (l *Load) node(r *rand.Rand) Node { return l.config.Nodes[r.IntN(len(l.config.Nodes))] }
+// crowded is how many calls a node may owe an answer to before most clients look for another one.
+const crowded = 12
+
+// node picks any node, but seldom one that answers nobody: else all clients would soon wait for that one.
+func (l *Load) node(r *rand.Rand) Node {
+	n := l.config.Nodes[r.IntN(len(l.config.Nodes))]
+	if l.caller.waiting(n) > crowded && r.IntN(5) > 0 {
+		n = l.config.Nodes[r.IntN(len(l.config.Nodes))]
+	}
+	return n
+}
+
+// slowest picks the node that owes the most answers, or any.
+func (l *Load) slowest(r *rand.Rand) Node {
+	n := l.config.Nodes[r.IntN(len(l.config.Nodes))]
+	if r.IntN(4) == 0 {
+		return n
+	}
+	for _, other := range l.config.Nodes {
+		if l.caller.waiting(other) > l.caller.waiting(n) {
+			n = other
+		}
+	}
+	return n
+}
 
 // pace lets calls begin at a steady rate. What nobody took for a while is lost, so that a stall is not
 // followed by a flood.
