@@ -49,7 +49,7 @@ func (c *Cluster) runPilot() {
 		switch leads := c.inOffice() != nil; {
 		case leads && running == nil:
 			p := &pilot{c: c, since: time.Now()}
-			running = autopilot.New(c.raft, p, autopilot.WithPromoter(p), autopilot.WithLogger(c.hclog.Named("autopilot")),
+			running = autopilot.New(promoter{c.raft}, p, autopilot.WithPromoter(p), autopilot.WithLogger(c.hclog.Named("autopilot")),
 				autopilot.WithUpdateInterval(pilotEvery), autopilot.WithReconcileInterval(pilotEvery))
 			running.Start(ctx)
 		case !leads:

@@ -1,0 +1,32 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// promoter is Raft as the autopilot sees it. The autopilot decides by what it saw up to an update interval
+// ago, and Raft's AddVoter adds whoever is not there: without this, a node that was removed meanwhile would
+// come back by its promotion, and count for the majority for ever.
+type promoter struct{ *raft.Raft }
+
+// AddVoter gives a member the vote, unless the configuration changes meanwhile: then the autopilot will look
+// again.
+func (p promoter) AddVoter(id raft.ServerID, address raft.ServerAddress, _ uint64, timeout time.Duration) raft.IndexFuture {
+	seen := p.GetConfiguration()
+	if err := seen.Error(); err != nil {
+		return refused{err}
+	}
+	if !member(seen.Configuration(), string(id)) {
+		return refused{fmt.Errorf("node %s is not a member any more: it is not promoted", id)}
+	}
+	return p.Raft.AddVoter(id, address, seen.Index(), timeout)
+}
+
+// refused is the future of what was not begun.
+type refused struct{ err error }
+
+func (r refused) Error() error { return r.err }
+func (refused) Index() uint64  { return 0 }
