@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/dcann/dcann/node/archive"
 	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/registry"
 )
@@ -129,6 +132,36 @@ func TestBackupNotWhole(t *testing.T) {
 				t.Errorf("it leaves %v (%v)", left, err)
 			}
 		})
+	}
+}
+
+// TestBackupCut refuses what is an archive but for its last byte, although it is as long as was promised.
+func TestBackupCut(t *testing.T) {
+	t.Parallel()
+	from := filepath.Join(t.TempDir(), "from")
+	if err := os.Mkdir(from, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(from, "a"), bytes.Repeat([]byte("row"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := archive.New(vfs.Default, from, archive.Header{Kind: "backup", Created: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole bytes.Buffer
+	if _, err := src.WriteTo(&whole); err != nil {
+		t.Fatal(err)
+	}
+	for cut, want := range map[int]int{0: exitOK, 1: exitRefused, 2000: exitRefused} {
+		dir := t.TempDir()
+		text := whole.Bytes()[:whole.Len()-cut]
+		handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) })
+		code, _, stderr := operate(t, handler, "backup", "--to", filepath.Join(dir, "b"))
+		left, err := os.ReadDir(dir)
+		if err != nil || code != want || (len(left) == 1) != (want == exitOK) {
+			t.Errorf("without %d bytes: exit code %d, %v, %v: expected exit code %d: %s", cut, code, left, err, want, stderr)
+		}
 	}
 }
 
