@@ -46,14 +46,15 @@ func metricOf(name, help string, kind prometheus.ValueType, of func(look, func(f
 	return metric{prometheus.NewDesc(name, help, labels, nil), name, help, kind, of}
 }
 
-// ofMembers is told by the node that leads, once for each member.
-func ofMembers(name, help string, of func(cluster.NodeStatus) float64) metric {
+// ofMembers is told by the node that leads, once for each member; of one that it has never heard from only if
+// silent says so.
+func ofMembers(name, help string, silent bool, of func(cluster.NodeStatus) float64) metric {
 	return metricOf(name, help, prometheus.GaugeValue, func(l look, tell func(float64, ...string)) {
 		if l.Role != "leader" {
 			return
 		}
 		for _, m := range l.known.Nodes {
-			if m.Heard != nil {
+			if silent || m.Heard != nil {
 				tell(of(m), m.Name)
 			}
 		}
@@ -89,11 +90,11 @@ var healthMetrics = []metric{
 				tell(l.ClockOffset.Seconds())
 			}
 		}),
-	ofMembers("dcann_member_clock_offset_seconds", "How far a member's clock is ahead of the leader's. Page when beyond 2 either way.", func(m cluster.NodeStatus) float64 {
+	ofMembers("dcann_member_clock_offset_seconds", "How far a member's clock is ahead of the leader's. Page when beyond 2 either way.", false, func(m cluster.NodeStatus) float64 {
 		return (time.Duration(m.ClockOffset) * time.Millisecond).Seconds()
 	}),
-	ofMembers("dcann_member_healthy", "1 if the leader has heard from a member lately and it has caught up. Page when 0 for 5 minutes.", func(m cluster.NodeStatus) float64 { return is(m.Healthy) }),
-	ofMembers("dcann_member_lag_entries", "Entries that a member has yet to apply, as it last said.", func(m cluster.NodeStatus) float64 { return float64(m.Lag) }),
+	ofMembers("dcann_member_healthy", "1 if the leader has heard from a member lately and it has caught up. Page when 0 for 5 minutes.", true, func(m cluster.NodeStatus) float64 { return is(m.Healthy) }),
+	ofMembers("dcann_member_lag_entries", "Entries that a member has yet to apply, as it last said.", false, func(m cluster.NodeStatus) float64 { return float64(m.Lag) }),
 	metricOf("dcann_certificate_expiry_timestamp_seconds", "When a certificate in use ends: node for the other nodes, public for HTTPS. Page 14 days before.", prometheus.GaugeValue, certificates, "certificate"),
 }
 
