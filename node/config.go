@@ -88,6 +88,10 @@ type Config struct {
 	// in a second, and a flush of its memory. Default 256 MiB.
 	MinFree uint64
 
+	// LogBytes is how much of the Raft log is kept, in bytes, for nodes that were away: one that was away for
+	// longer gets the whole state instead. Default 256 MiB; at least 256 KiB.
+	LogBytes int64
+
 	// ScrubEvery is how often the files are rewritten if something was erased since, so that erased bytes
 	// leave the disk. Default 1 h.
 	ScrubEvery time.Duration
@@ -182,6 +186,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.ScrubEvery < 0:
 		return invalid("scrub-every is %v: expected not to be negative", c.ScrubEvery)
+	case c.LogBytes != 0 && c.LogBytes < 256<<10:
+		return invalid("log-bytes is %d: expected at least %d", c.LogBytes, 256<<10)
 	case c.ShutdownGrace < 0:
 		return invalid("shutdown-grace is %v: expected not to be negative", c.ShutdownGrace)
 	case c.CacheBytes < 0:

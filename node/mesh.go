@@ -26,7 +26,7 @@ func (c Config) cluster(links cluster.Network) cluster.Config {
 	k := cluster.Config{
 		Dir: filepath.Join(c.Data, raftDir), Name: c.Name, MinFree: c.MinFree,
 		HeartbeatTimeout: c.ElectionTimeout, LeaseTimeout: c.ElectionTimeout * 4 / 5,
-		RemoveDeadAfter: c.RemoveDeadAfter,
+		RemoveDeadAfter: c.RemoveDeadAfter, TrailingBytes: c.LogBytes,
 	}
 	if c.clustered() {
 		k.Address, k.Nodes, k.Replica = c.NodeAddress, c.Nodes, c.Replica

@@ -45,6 +45,7 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.DurationVar(&c.RecoveryWindow, "recovery-window", 0, "with --dev: how long stronger keys can undo (default 72h)")
 	c.MinFree = node.DefaultMinFree
 	f.Var(size[uint64]{&c.MinFree}, "min-free", "free disk below which writes are refused, in bytes or as 512MiB")
+	f.Var(size[int64]{&c.LogBytes}, "log-bytes", "log kept for nodes that were away, in bytes or as 256MiB (default 256MiB)")
 	f.DurationVar(&c.ScrubEvery, "scrub-every", node.DefaultScrubEvery, "how often erased data is made to leave the files")
 	f.DurationVar(&c.ShutdownGrace, "shutdown-grace", node.DefaultShutdownGrace, "how long requests may take to end at a stop")
 	f.Var(size[int64]{&c.CacheBytes}, "cache-bytes", "memory for blocks of the state on disk (default 256MiB)")
