@@ -31,6 +31,10 @@ type Node struct {
 // restartDelay is between the end of a process and its next start, as in the systemd unit.
 const restartDelay = 200 * time.Millisecond
 
+// LogBytes is what the nodes are told to keep of the log: so little that it is cut all the time, and that a
+// node which was away for some seconds has to be sent the whole state.
+const LogBytes = 1 << 20
+
 // URL is where clients find the node.
 func (n *Node) URL() string { return "http://" + n.HTTP }
 
@@ -60,8 +64,8 @@ func (n *Node) spawn() error {
 	defer log.Close()
 	argv := n.fleet.wires.command(n.number, []string{n.fleet.config.Binary, "serve", "--config", n.fleet.path("d/" + n.Name + "/node.yaml")})
 	cmd := exec.Command(argv[0], argv[1:]...)
-	// Room for the load of one address: it is all clients at once. Freed disks are small here.
-	cmd.Env = append(os.Environ(), "DCANN_DATA="+n.data(), fmt.Sprintf("DCANN_MIN_FREE=%d", MinFree),
+	// All clients have one address, so there is no limit of one address.
+	cmd.Env = append(os.Environ(), "DCANN_DATA="+n.data(), fmt.Sprintf("DCANN_MIN_FREE=%d", MinFree), fmt.Sprintf("DCANN_LOG_BYTES=%d", LogBytes),
 		"DCANN_REQUESTS_PER_SECOND=-1", "DCANN_CREATIONS_PER_HOUR=-1")
 	cmd.Env = append(cmd.Env, n.fleet.config.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
