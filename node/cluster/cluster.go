@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
@@ -76,7 +77,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := makeDir(vfs.Default, cfg.Dir); err != nil {
 		return nil, err
 	}
 	if err := removeTemporary(cfg.Dir); err != nil {

@@ -1,9 +1,13 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // writeDurably replaces the file at path: after a crash it holds either the old bytes or the new.
@@ -33,6 +37,23 @@ func renameDurably(from, to string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(to))
+}
+
+// makeDir makes dir, and what is missing above it, and syncs its entry in its parent: without that a power failure
+// may take the whole directory, however well the files in it were synced. A parent that this process may not
+// read was made by an administrator.
+func makeDir(on vfs.FS, dir string) error {
+	if err := on.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	d, err := on.OpenDir(on.PathDir(dir))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func syncDir(dir string) error {

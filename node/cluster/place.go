@@ -38,7 +38,7 @@ const (
 // time uses a directory.
 func OpenPlace(fs vfs.FS, dir string) (*Place, error) {
 	p := &Place{fs: fs, dir: dir, current: firstState}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(fs, dir); err != nil {
 		return nil, err
 	}
 	text, err := readSmall(fs, fs.PathJoin(dir, pointerFile))

@@ -130,7 +130,7 @@ func adopt(place *Place, path string, h archive.Header, conf raft.Configuration)
 
 // beginLog makes an empty Raft log that has seen the term of the state it goes on from.
 func beginLog(cfg Config, term uint64) error {
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := makeDir(vfs.Default, cfg.Dir); err != nil {
 		return err
 	}
 	db, err := openLog(filepath.Join(cfg.Dir, logFile), 2*cfg.TrailingBytes)
