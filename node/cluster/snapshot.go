@@ -23,6 +23,7 @@ import (
 type snapshots struct {
 	st    *state.Store
 	place *Place
+	term  func() (uint64, error) // the newest that this node knows of
 
 	mu       sync.Mutex
 	received map[string]receivedState // by ID: whole on disk, and not in force yet
@@ -183,6 +184,11 @@ func (s *sink) Write(p []byte) (int, error) {
 		}
 		if index, _ := s.snaps.st.Applied(); s.index < index {
 			return 0, fmt.Errorf("another node sends its state as of index %d: this node has applied %d already", s.index, index)
+		}
+		// Raft knows the sender's term by now, so the sender is none of the leaders that its state knows of: it was
+		// deposed, and sends what it was taught since. This node would not know the term of its own state.
+		if term, err := s.snaps.term(); err != nil || s.term > term {
+			return 0, errors.Join(err, fmt.Errorf("a leader of term %d or before sends its state as of term %d: expected the new leader's", term, s.term))
 		}
 		s.name, s.began = place.receiving(s.index, s.term), time.Now()
 		s.receiver = archive.NewReceiver(place.fs, place.fs.PathJoin(place.dir, s.name), archive.Limits{Reserve: receiveReserve}, nil)
