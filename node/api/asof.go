@@ -1,10 +1,14 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
+	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/wire"
 )
 
@@ -14,6 +18,15 @@ type asOf struct{ index, staleness []string }
 func (at asOf) put(h http.Header) {
 	h["Dcann-Index"] = at.index
 	h["Dcann-Staleness"] = at.staleness
+}
+
+// failed is err. That there is no such thing may be old, too, and its answer says as of when it is so.
+func (at asOf) failed(c echo.Context, err error) error {
+	re, ok := errors.AsType[*resolutionError](err)
+	if registry.KindOf(err) == registry.NotFound || ok && re.code == wire.DIDNotFound {
+		at.put(c.Response().Header())
+	}
+	return err
 }
 
 // asOf is what this node shows now. It is taken before anything is looked up.

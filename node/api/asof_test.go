@@ -52,6 +52,7 @@ func TestReadsTellStaleness(t *testing.T) {
 		}
 	}
 	did := string(p.id)
+	absent := registry.ID(did[:len(did)-2] + "aa") // its last letter has bits to spare: a is always canonical
 	all := func(query, want string) {
 		t.Helper()
 		for range 3 { // also from the cache
@@ -59,6 +60,9 @@ func TestReadsTellStaleness(t *testing.T) {
 		}
 		told(f.get(wire.RecordPath(p.id)+query), want)
 		told(f.get(wire.HistoryPath(p.id, nil, 0)+query), want)
+		told(f.get(wire.RecordPath(absent)+query).want(t, 404), want)
+		told(f.get(wire.HistoryPath(absent, nil, 0)+query).want(t, 404), want)
+		told(f.get(wire.PathIdentifiers+string(absent)+query).want(t, 404), want)
 		told(f.get(wire.PathOrganisations+query), want)
 		told(f.get(wire.PathEvents+"?follow=false"+strings.Replace(query, "?", "&", 1)), want)
 		told(f.post(wire.PathResolve+query, wire.TypeJSON, fmt.Appendf(nil, "[%q]", did)), want)

@@ -80,7 +80,11 @@ func (s *Server) reply(c echo.Context, rt *route, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	h := c.Response().Header()
+	at := asOf{h["Dcann-Index"], h["Dcann-Staleness"]}
 	clear(h)
+	if at.index != nil {
+		at.put(h)
+	}
 	common(h)
 	h["Content-Type"] = []string{out.contentType}
 	h["Cache-Control"] = valueNoStore

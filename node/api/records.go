@@ -29,7 +29,7 @@ func (s *Server) record(c echo.Context) error {
 	}
 	a, err := s.recordAnswer(did)
 	if err != nil {
-		return err
+		return at.failed(c, err)
 	}
 	return a.send(c, at)
 }
@@ -123,7 +123,7 @@ func (s *Server) history(c echo.Context) error {
 	}
 	entries, more, err := s.state.History(id, after, limit)
 	if err != nil {
-		return err
+		return at.failed(c, err)
 	}
 	at.put(c.Response().Header())
 	return writeJSON(c, http.StatusOK, historyBody(entries, more))

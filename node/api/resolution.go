@@ -74,7 +74,7 @@ func (s *Server) postIdentifier(c echo.Context) error {
 	if rerr != nil {
 		// The DID comes first in the order of checks.
 		if _, didErr := parseResolution(target, nil, nil); didErr != nil {
-			return didErr
+			return s.asOf().failed(c, didErr)
 		}
 		return rerr
 	}
@@ -101,7 +101,7 @@ func identifierText(r *http.Request) (string, error) {
 func (s *Server) resolve(c echo.Context, target string, options url.Values) error {
 	req, rerr := parseResolution(target, options, c.Request().Header["Accept"])
 	if rerr != nil {
-		return rerr
+		return s.asOf().failed(c, rerr)
 	}
 	err := s.answer(c, req)
 	if _, ours := errors.AsType[*resolutionError](err); err == nil || ours {
@@ -130,14 +130,14 @@ func (s *Server) answer(c echo.Context, req *resolution) error {
 	}
 	v, err := s.viewFor(req)
 	if err != nil {
-		return err
+		return at.failed(c, err)
 	}
 	now := registry.MillisOf(time.Now())
 	if v.Status != registry.Active { // at the version that was asked for
 		return deactivated(req, v, now).send(c, at)
 	}
 	if req.dereferences() {
-		return s.dereference(c, req, v, at, now)
+		return at.failed(c, s.dereference(c, req, v, at, now))
 	}
 	a := renderResolution(req.as, v, now)
 	if req.plain() {
