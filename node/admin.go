@@ -145,7 +145,7 @@ func readAdmin(r *http.Request, to any) error {
 // backup streams the state. What was sent when an error comes is cut off, so that nobody takes it for whole.
 func (n *Node) backup(s *session, w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	copied, err := s.cluster.Backup()
+	copied, err := s.cluster.Backup(r.Context())
 	if err != nil {
 		n.answer(w, r, nil, err)
 		return
