@@ -14,8 +14,8 @@ var (
 )
 
 // TestReadmeCommands runs every shell block of the README, in order, in one shell, as a reader would who
-// copies them into a terminal: with the real binary, from the top of the repository. Only the address
-// differs, so that it does not meet a registry that runs here already.
+// copies them into a terminal: with the real binary, from the top of the repository. Only the addresses
+// differ, so that they do not meet a registry that runs here already.
 func TestReadmeCommands(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "README.md"))
@@ -32,12 +32,16 @@ func TestReadmeCommands(t *testing.T) {
 	commands.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait || true' EXIT\n")
 	blocks := shellBlock.FindAllStringSubmatch(string(text), -1)
 	for _, b := range blocks {
+		if strings.Contains(b[1], "dcann cluster init") {
+			commands.WriteString("unset DCANN_HTTP\n") // which is for the first node: these have each their own
+		}
 		commands.WriteString(b[1])
 	}
 	if len(blocks) < 3 || !strings.Contains(commands.String(), "dcann serve --dev") {
 		t.Fatalf("the README has %d shell blocks: expected the whole quick start", len(blocks))
 	}
 	address := "127.0.0.1:" + freePort(t)
+	addresses, nodes := regexp.MustCompile(`127\.0\.0\.1:7[45]0[1-9]`), map[string]string{}
 	bin := filepath.Dir(binary(t))
 	script(t, "..", []string{
 		"PATH=" + bin + ":" + os.Getenv("PATH"),
@@ -45,7 +49,12 @@ func TestReadmeCommands(t *testing.T) {
 		"TMPDIR=" + t.TempDir(),
 		"DCANN_HTTP=" + address,
 		"DCANN_REGISTRY=http://" + address,
-	}, "bash", "-c", strings.ReplaceAll(commands.String(), "127.0.0.1:7400", address))
+	}, "bash", "-c", addresses.ReplaceAllStringFunc(strings.ReplaceAll(commands.String(), "127.0.0.1:7400", address), func(of string) string {
+		if nodes[of] == "" {
+			nodes[of] = "127.0.0.1:" + quietPort(t)
+		}
+		return nodes[of]
+	}))
 }
 
 // TestReadmeDependencies holds the table of dependencies to what go.mod requires for our own imports, those of

@@ -14,9 +14,12 @@ import (
 )
 
 // client makes a client of the registry that --registry names.
-func (a *app) client() (*client.Client, error) {
+func (a *app) client() (*client.Client, error) { return a.clientThatReads("") }
+
+// clientThatReads is client with another consistency of reads than the registry's.
+func (a *app) clientThatReads(how wire.Consistency) (*client.Client, error) {
 	c, err := client.New(a.registry, client.Options{
-		Timeout: a.timeout, Retry: a.retry, UserAgent: "dcann/" + buildVersion(),
+		Timeout: a.timeout, Retry: a.retry, Consistency: how, UserAgent: "dcann/" + buildVersion(),
 	})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--registry: %w", err)}
@@ -46,7 +49,9 @@ func (a *app) look(ctx context.Context, arg string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.client()
+	// What one signs on top of must be the newest, also of what an earlier run of this program wrote at another
+	// node.
+	c, err := a.clientThatReads(wire.Linearizable)
 	if err != nil {
 		return nil, err
 	}
