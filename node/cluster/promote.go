@@ -8,21 +8,28 @@ import (
 )
 
 // promoter is Raft as the autopilot sees it. The autopilot decides by what it saw up to an update interval
-// ago, and Raft's AddVoter adds whoever is not there: without this, a node that was removed meanwhile would
-// come back by its promotion, and count for the majority for ever.
+// ago, and Raft's AddVoter adds whoever is not there, at the address that it is given: without this, a node
+// that was removed meanwhile would come back by its promotion, and count for the majority for ever; and one
+// that has moved would be looked for at its old address for ever.
 type promoter struct{ *raft.Raft }
 
-// AddVoter gives a member the vote, unless the configuration changes meanwhile: then the autopilot will look
-// again.
-func (p promoter) AddVoter(id raft.ServerID, address raft.ServerAddress, _ uint64, timeout time.Duration) raft.IndexFuture {
+// AddVoter gives a member that has none the vote, where it is, unless the configuration changes meanwhile: then
+// the autopilot will look again.
+func (p promoter) AddVoter(id raft.ServerID, _ raft.ServerAddress, _ uint64, timeout time.Duration) raft.IndexFuture {
 	seen := p.GetConfiguration()
 	if err := seen.Error(); err != nil {
 		return refused{err}
 	}
-	if !member(seen.Configuration(), string(id)) {
-		return refused{fmt.Errorf("node %s is not a member any more: it is not promoted", id)}
+	for _, s := range seen.Configuration().Servers {
+		switch {
+		case s.ID != id:
+		case s.Suffrage == raft.Voter:
+			return refused{fmt.Errorf("node %s votes already: it is not promoted again", id)}
+		default:
+			return p.Raft.AddVoter(id, s.Address, seen.Index(), timeout)
+		}
 	}
-	return p.Raft.AddVoter(id, address, seen.Index(), timeout)
+	return refused{fmt.Errorf("node %s is not a member any more: it is not promoted", id)}
 }
 
 // refused is the future of what was not begun.

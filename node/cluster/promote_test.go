@@ -46,11 +46,11 @@ func TestRemovedIsNotPromoted(t *testing.T) {
 	if servers := future.Configuration().Servers; len(servers) != 1 {
 		t.Errorf("members %v: expected n1 alone", servers)
 	}
-	// Whoever is there is promoted. Alone with one that does not answer, it cannot be committed.
+	// Whoever is there is promoted, where it is. Alone with one that does not answer, it cannot be committed.
 	if err := r.AddNonvoter("n3", "n3", 0, time.Minute).Error(); err != nil {
 		t.Fatal(err)
 	}
-	_ = (promoter{r}).AddVoter("n3", "n3", 0, time.Minute)
+	_ = (promoter{r}).AddVoter("n3", "where n3 was before", 0, time.Minute)
 	for {
 		future := r.GetConfiguration()
 		if err := future.Error(); err != nil {
@@ -58,8 +58,14 @@ func TestRemovedIsNotPromoted(t *testing.T) {
 		}
 		servers := future.Configuration().Servers
 		if len(servers) == 2 && servers[1].Suffrage == raft.Voter {
-			return
+			if servers[1].Address != "n3" {
+				t.Errorf("n3 is looked for at %q: expected where it is", servers[1].Address)
+			}
+			break
 		}
 		time.Sleep(time.Millisecond)
+	}
+	if err := (promoter{r}).AddVoter("n3", "where n3 was before", 0, time.Minute).Error(); err == nil {
+		t.Error("a node that votes was promoted again, by a decision that was made before")
 	}
 }
