@@ -234,7 +234,19 @@ func (c *Cluster) fail(err error) {
 		c.err = err
 		c.office.Store(nil)
 		close(c.done)
+		if !errors.Is(err, ErrReplaced) { // of which Raft has yet to tell the leader
+			go c.fallSilent()
+		}
 	})
+}
+
+// fallSilent takes a node that cannot go on off the network. Raft cannot be stopped while its disk hangs, and
+// would go on to send heartbeats, so that nobody else leads.
+func (c *Cluster) fallSilent() {
+	if t, ok := c.trans.trans.(raft.WithClose); ok {
+		_ = t.Close()
+	}
+	_ = c.unlink()
 }
 
 // Close stops accepting, lets what is under way finish for a moment, makes the state durable so that the

@@ -39,8 +39,8 @@ type seat struct {
 	mu      sync.Mutex
 	dir     string // of the log, and of the state if it is on the disk
 	fs      vfs.FS // of the state; nil: the disk
-	now     *node // nil while none runs
-	last    error // why the last one ended, or could not be opened
+	now     *node  // nil while none runs
+	last    error  // why the last one ended, or could not be opened
 	stop    context.CancelFunc
 	stopped chan struct{}
 	waiting string // what the start waits for
@@ -390,6 +390,34 @@ func (n *node) voters() (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// leads has the named node lead.
+func (f *fleet) leads(name string) *node {
+	f.t.Helper()
+	eventually(f.t, name+" leads", func() bool {
+		n := f.leader()
+		if n.cfg.Name == name {
+			return true
+		}
+		ctx, cancel := context.WithTimeout(f.t.Context(), 3*time.Second)
+		defer cancel()
+		_ = n.TransferLeadership(ctx, name)
+		return false
+	})
+	return f.settled()
+}
+
+// tryWrite has op accepted through node name within d, or says why not.
+func (f *fleet) tryWrite(name string, op *registry.Operation, d time.Duration) error {
+	n := f.seat(name).node()
+	if n == nil {
+		return errors.New("it does not run")
+	}
+	ctx, cancel := context.WithTimeout(f.t.Context(), d)
+	defer cancel()
+	_, err := n.SubmitOperation(ctx, op)
+	return err
 }
 
 // inTime is a context for something that is to succeed.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -83,6 +84,9 @@ func (c *Cluster) appendTick(ctx context.Context) (index uint64, err error) {
 	}
 	f := c.raft.Apply(data, c.cfg.ProposeTimeout)
 	if err := c.await(ctx, f); err != nil {
+		if errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+			c.transferring.Store(true)
+		}
 		return 0, c.because(proposalError(err))
 	}
 	if _, ok := f.Response().([]state.Result); !ok {

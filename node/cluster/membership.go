@@ -182,6 +182,7 @@ func (c *Cluster) handOver(to string) error {
 		}
 	}
 	if err := c.await(ctx, f()); err != nil {
+		c.transferring.Store(true) // perhaps it still is: watchTransfers finds out
 		return unavailable("leadership was not handed over: %v; node %s leads on", err, c.cfg.Name)
 	}
 	return nil
@@ -201,7 +202,8 @@ func (c *Cluster) change(ctx context.Context, f raft.IndexFuture) error {
 }
 
 // watchTransfers gives the node up when Raft refuses writes because of a leadership transfer that does not
-// end: a known defect when the transfer is interrupted (DESIGN 9). It has no other remedy than a restart.
+// end: a known defect when the transfer is interrupted (DESIGN 9). It has no other remedy than a restart. Once
+// a write was refused Raft is asked again and again, since writes may be rare.
 func (c *Cluster) watchTransfers() {
 	tick := time.NewTicker(c.cfg.HeartbeatTimeout)
 	defer tick.Stop()
@@ -211,6 +213,11 @@ func (c *Cluster) watchTransfers() {
 		case <-tick.C:
 		case <-c.quit:
 			return
+		}
+		if !since.IsZero() && !c.transferring.Load() && c.inOffice() != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), c.cfg.HeartbeatTimeout)
+			_, _ = c.appendTick(ctx)
+			cancel()
 		}
 		if !c.transferring.Swap(false) || c.raft.State() != raft.Leader {
 			since = time.Time{}

@@ -27,7 +27,7 @@ type memNet struct {
 	timeout     time.Duration // of a dial, a call, and one message of Raft
 
 	// onRPC, if set before the nodes start, is asked before a node sends a message of Raft that is not
-	// AppendEntries over an established connection: it may wait, and an error is the answer.
+	// AppendEntries: it may wait, and an error is the answer.
 	onRPC func(from, to, rpc string) error
 
 	// onCall, if set before the nodes start, is told of every call before it is sent; an error is the answer.
@@ -42,9 +42,10 @@ type memNet struct {
 
 // link is one direction between two nodes.
 type link struct {
-	cut, holdRaft, holdCalls bool
-	loss                     float64 // probability that a call is lost, or a connection breaks at a write
-	delay                    time.Duration
+	cut                       bool
+	holdRequests, holdAnswers bool    // of Raft
+	loss                      float64 // probability that a call is lost, or a connection breaks at a write
+	delay                     time.Duration
 }
 
 func newNet() *memNet {
@@ -102,11 +103,31 @@ func (n *memNet) delay(from, to string, d time.Duration) {
 	n.change(from, to, func(l *link) { l.delay = d })
 }
 
-// holdRaft keeps what Raft sends from one node to another until releaseRaft: requests and answers.
-func (n *memNet) holdRaft(from, to string) { n.change(from, to, func(l *link) { l.holdRaft = true }) }
+// holdRaft keeps what Raft sends from one node to another, requests and answers, until releaseAnswers or calm.
+func (n *memNet) holdRaft(from, to string) {
+	n.change(from, to, func(l *link) { l.holdRequests, l.holdAnswers = true, true })
+}
 
-func (n *memNet) releaseRaft(from, to string) {
-	n.change(from, to, func(l *link) { l.holdRaft = false })
+func (n *memNet) releaseAnswers(from, to string) {
+	n.change(from, to, func(l *link) { l.holdAnswers = false })
+}
+
+// answersHeld is on how many connections an answer is kept.
+func (n *memNet) answersHeld(from, to string) (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for p := range n.pipes {
+		if p.answers && p.from == from && p.to == to && p.size > 0 {
+			count++
+		}
+	}
+	return count
+}
+
+// blocked is called with mu held.
+func (p *pipe) blocked() bool {
+	l := p.net.link(p.from, p.to)
+	return p.from != p.to && (l.cut || p.answers && l.holdAnswers || !p.answers && l.holdRequests)
 }
 
 // of is the network as one node sees it, which is reached at address.
@@ -161,13 +182,18 @@ func (l *memLinks) disconnect() {
 	}
 	delete(l.net.nodes, l.name)
 	close(l.down)
-	for p := range l.net.pipes {
-		if p.from == l.name || p.to == l.name {
+	l.net.breakPipes(l.name)
+}
+
+// breakPipes is called with mu held.
+func (n *memNet) breakPipes(name string) {
+	for p := range n.pipes {
+		if p.from == name || p.to == name {
 			p.broken = true
-			delete(l.net.pipes, p)
+			delete(n.pipes, p)
 		}
 	}
-	l.net.moved.Broadcast()
+	n.moved.Broadcast()
 }
 
 // Close implements Links and raft.StreamLayer.
@@ -182,7 +208,7 @@ func (l *memLinks) Close() error {
 // Transport implements Links.
 func (l *memLinks) Transport() (raft.Transport, error) {
 	return &memTransport{links: l, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: l, Stream: &memListener{l}, MaxPool: 3, MaxRPCsInFlight: l.net.maxInFlight,
+		ServerAddressProvider: l, Stream: &memListener{memLinks: l, ended: make(chan struct{})}, MaxPool: 3, MaxRPCsInFlight: l.net.maxInFlight,
 		Timeout: l.net.timeout, Logger: RaftLogger(slog.New(slog.DiscardHandler)), MsgpackUseNewTimeFormat: true,
 	})}, nil
 }
@@ -277,17 +303,29 @@ func (l *memLinks) pass(ctx context.Context, from, to string) error {
 		}
 		n.mu.Lock()
 	}
-	for from != to && (k.cut || k.holdCalls) && ctx.Err() == nil && n.nodes[l.name] == l {
+	for from != to && k.cut && ctx.Err() == nil && n.nodes[l.name] == l {
 		n.moved.Wait()
 	}
 	return ctx.Err()
 }
 
 // memListener is what Raft's transport sees: its Close leaves calls alone.
-type memListener struct{ *memLinks }
+type memListener struct {
+	*memLinks
+	once  sync.Once
+	ended chan struct{}
+}
 
-// Close implements net.Listener.
-func (l *memListener) Close() error { return nil }
+// Close implements net.Listener: no connection of Raft is left.
+func (l *memListener) Close() error {
+	l.once.Do(func() { close(l.ended) })
+	l.net.mu.Lock()
+	defer l.net.mu.Unlock()
+	if l.net.nodes[l.name] == l.memLinks {
+		l.net.breakPipes(l.name)
+	}
+	return nil
+}
 
 // Addr implements net.Listener.
 func (l *memListener) Addr() net.Addr { return memAddr(l.name) }
@@ -298,8 +336,9 @@ func (l *memListener) Accept() (net.Conn, error) {
 	case c := <-l.accept:
 		return c, nil
 	case <-l.down:
-		return nil, net.ErrClosed
+	case <-l.ended:
 	}
+	return nil, net.ErrClosed
 }
 
 // Dial implements raft.StreamLayer.
@@ -317,7 +356,12 @@ func (l *memListener) Dial(to raft.ServerAddress, timeout time.Duration) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	there, back := &pipe{net: n, from: l.name, to: name}, &pipe{net: n, from: name, to: l.name}
+	select {
+	case <-l.ended:
+		return nil, net.ErrClosed
+	default:
+	}
+	there, back := &pipe{net: n, from: l.name, to: name}, &pipe{net: n, from: name, to: l.name, answers: true}
 	select {
 	case other.accept <- &memConn{in: there, out: back}:
 	default:
@@ -368,6 +412,7 @@ func (t *memTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddre
 type pipe struct {
 	net      *memNet
 	from, to string
+	answers  bool // to who opened the connection
 	waiting  []piece
 	size     int
 	closed   bool // by the writer: what waits is still read
@@ -399,14 +444,13 @@ func (c *memConn) Read(b []byte) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for {
-		l := n.link(p.from, p.to)
 		now := time.Now()
 		switch {
 		case p.broken:
 			return 0, errors.New("connection reset")
 		case !c.readBy.IsZero() && !now.Before(c.readBy):
 			return 0, os.ErrDeadlineExceeded
-		case p.from != p.to && (l.cut || l.holdRaft):
+		case p.blocked():
 		case len(p.waiting) > 0 && !p.waiting[0].at.After(now):
 			k := copy(b, p.waiting[0].data)
 			if p.waiting[0].data = p.waiting[0].data[k:]; len(p.waiting[0].data) == 0 {
