@@ -35,8 +35,9 @@ func (a *appliedIndex) advance(index uint64) {
 	}
 }
 
-// wait returns when index is applied, or with the error of ctx.
-func (a *appliedIndex) wait(ctx context.Context, index uint64) error {
+// wait returns when index is applied, with the error of ctx, or with errClosing when quit is closed: whoever
+// closes the state waits for its readers, and what they wait for would not come any more.
+func (a *appliedIndex) wait(ctx context.Context, quit <-chan struct{}, index uint64) error {
 	if a.load() >= index {
 		return nil
 	}
@@ -57,9 +58,16 @@ func (a *appliedIndex) wait(ctx context.Context, index uint64) error {
 	case <-ch:
 		return nil
 	case <-ctx.Done():
-		a.mu.Lock()
-		delete(a.waiters, ch)
-		a.mu.Unlock()
+		a.forget(ch)
 		return ctx.Err()
+	case <-quit:
+		a.forget(ch)
+		return errClosing
 	}
+}
+
+func (a *appliedIndex) forget(ch chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiters, ch)
 }

@@ -12,7 +12,7 @@ func TestAppliedIndexWakesWhoItReaches(t *testing.T) {
 	var wg sync.WaitGroup
 	for want := range uint64(200) {
 		wg.Go(func() {
-			if err := a.wait(t.Context(), want); err != nil || a.load() < want {
+			if err := a.wait(t.Context(), nil, want); err != nil || a.load() < want {
 				t.Errorf("wait(%d) returned %v at index %d", want, err, a.load())
 			}
 		})
@@ -23,7 +23,7 @@ func TestAppliedIndexWakesWhoItReaches(t *testing.T) {
 	wg.Wait()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := a.wait(ctx, 1000); err == nil {
+	if err := a.wait(ctx, nil, 1000); err == nil {
 		t.Error("wait for an index that never comes returned nil")
 	}
 	if len(a.waiters) != 0 || a.waiting.Load() != 0 {

@@ -166,9 +166,9 @@ func (c *Cluster) onReadIndex(ctx context.Context, _ none) (readIndexReply, erro
 // WaitIndex returns when the state shows the entry at index, so that a client reads what it wrote on any
 // node. The error's kind is Unavailable.
 func (c *Cluster) WaitIndex(ctx context.Context, index uint64) error {
-	switch err := c.applied.wait(ctx, index); {
-	case err == nil:
-		return nil
+	switch err := c.applied.wait(ctx, c.quit, index); {
+	case err == nil || errors.Is(err, errClosing):
+		return err
 	case errors.Is(err, context.Canceled):
 		return unavailable("the wait for index %d was given up", index)
 	}

@@ -2,8 +2,10 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dcann/dcann/registry"
 )
@@ -67,6 +69,24 @@ func TestWaitIndex(t *testing.T) {
 	cancel()
 	if err := n.WaitIndex(ctx, at+1000); registry.KindOf(err) != registry.Unavailable {
 		t.Errorf("waiting for what never comes: %v", err)
+	}
+}
+
+// TestCloseEndsTheWaitForAnIndex: whoever opens another state in the place of this one waits for all readers,
+// and a reader that waited on for an index kept a follower away for so long that it needed yet another state.
+func TestCloseEndsTheWaitForAnIndex(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	done := make(chan error, 1)
+	go func() { done <- n.WaitIndex(t.Context(), n.AppliedIndex()+1000) }()
+	for n.applied.waiting.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := n.Cluster.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, errClosing) {
+		t.Errorf("got %v: expected that the node is shutting down", err)
 	}
 }
 
