@@ -189,7 +189,7 @@ func (c *Cluster) run(stable *stableStore) error {
 	index, _ := c.st.Applied()
 	c.applied.advance(index)
 	snaps := &snapshots{st: c.st, place: c.place, term: func() (uint64, error) { return c.log.getUint64(keyCurrentTerm) }}
-	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail, snaps: snaps, guards: c.cfg.guards}
+	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail, snaps: snaps, guards: c.cfg.guards, replaced: func() { c.loops.Go(c.endReplaced) }}
 	stable.strict = false
 	c.reads.kick, c.asks.kick = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.proposer = newProposer(c)

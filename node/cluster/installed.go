@@ -1,11 +1,30 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
+
+// endReplaced ends this node for another state, but not before Raft's answer is on its way. Without it the sender
+// does not know that the state arrived: it sends its state again, after ever longer pauses, and again the node that
+// receives it would end before it answers. A follower that can only catch up by a state would never do.
+func (c *Cluster) endReplaced() {
+	// Raft's main loop takes this question when it is done with the installation.
+	if c.await(context.Background(), c.raft.VerifyLeader()) != raft.ErrRaftShutdown {
+		select {
+		case <-time.After(answerTime):
+		case <-c.quit:
+		}
+	}
+	c.fail(ErrReplaced)
+}
+
+// answerTime is how long Raft's transport may take to write an answer that it was given.
+const answerTime = 100 * time.Millisecond
 
 // settleInstalled makes the log fit a state that was received and put in force, before anything else looks
 // at them. What the state holds is committed, so nothing of the log up to its index is needed. What follows

@@ -18,6 +18,8 @@ type machine struct {
 	fail    func(error) // the node cannot go on
 	snaps   *snapshots
 	guards  guards
+	// replaced ends the node, as soon as whoever sent the state has been told that it is installed.
+	replaced func()
 
 	failed    error // of ApplyBatch; from then on nothing is applied
 	unflushed atomic.Int64
@@ -82,7 +84,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 		return fmt.Errorf("put another node's state in force: %w", err)
 	}
 	m.failed = ErrReplaced
-	m.fail(ErrReplaced)
+	m.replaced()
 	return nil
 }
 
