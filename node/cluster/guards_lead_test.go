@@ -92,7 +92,7 @@ func TestARejectedMessageStopsNoReplication(t *testing.T) {
 				}
 			})
 		}
-		t.Cleanup(func() { close(stop); writers.Wait() })
+		t.Cleanup(func() { close(stop); writers.Wait(); network.closePipelines() })
 		full := error(syscall.ENOSPC)
 		rounds := 40
 		if off {

@@ -38,6 +38,8 @@ type memNet struct {
 	links map[[2]string]*link
 	nodes map[string]*memLinks // that are up
 	pipes map[*pipe]bool
+
+	pipelines []raft.AppendPipeline
 }
 
 // link is one direction between two nodes.
@@ -382,6 +384,27 @@ func (t *memTransport) hook(id raft.ServerID, rpc string) error {
 		return nil
 	}
 	return t.links.net.onRPC(t.links.name, string(id), rpc)
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (t *memTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	if err == nil {
+		t.links.net.mu.Lock()
+		t.links.net.pipelines = append(t.links.net.pipelines, p)
+		t.links.net.mu.Unlock()
+	}
+	return p, err
+}
+
+// closePipelines ends pipelining where it hangs, which Raft cannot.
+func (n *memNet) closePipelines() {
+	n.mu.Lock()
+	all := slices.Clone(n.pipelines)
+	n.mu.Unlock()
+	for _, p := range all {
+		_ = p.Close()
+	}
 }
 
 // TimeoutNow implements raft.Transport.
