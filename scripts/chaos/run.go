@@ -21,7 +21,7 @@ import (
 // How long the registry may take to be well when nothing is broken.
 const (
 	startPatience = time.Minute
-	endPatience   = 2 * time.Minute
+	endPatience   = time.Minute
 )
 
 // trial is one run.

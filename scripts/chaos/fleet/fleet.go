@@ -49,11 +49,14 @@ func New(ctx context.Context, c Config) (f *Fleet, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	f.wires = loopback{}
 	if c.Wires {
-		if f.wires, err = newNamespaces(Voters + 1); err != nil {
-			return f, err
-		}
+		f.wires, err = newNamespaces(Voters + 1)
+	} else {
+		f.wires, err = newLoopback(Voters + 1)
+	}
+	if err != nil {
+		f.wires = nil
+		return f, err
 	}
 	args := []string{"cluster", "init", "--dir", f.path("d"), "--country", string(Country)}
 	for i := range Voters + 1 {

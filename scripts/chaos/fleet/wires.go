@@ -20,20 +20,29 @@ type wires interface {
 	close() error
 }
 
-// loopback is one network for all, in which nothing can be cut.
-type loopback struct{}
+// loopback is one network for all, in which nothing can be cut. It is the ports of the nodes, two for each.
+type loopback []string
 
-func (loopback) addresses(int) (string, string, error) {
-	var free [2]string
-	for i := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// newLoopback finds ports below those that the system gives to outgoing connections: one of these could take
+// a node's port while that is down.
+func newLoopback(nodes int) (loopback, error) {
+	var found loopback
+	for tries := 0; len(found) < 2*nodes; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
 		if err != nil {
-			return "", "", err
+			if tries > 1000 {
+				return nil, err
+			}
+			continue
 		}
-		defer l.Close()
-		free[i] = l.Addr().String()
+		defer l.Close() // until all are found, so that none is found twice
+		found = append(found, l.Addr().String())
 	}
-	return free[0], free[1], nil
+	return found, nil
+}
+
+func (l loopback) addresses(node int) (string, string, error) {
+	return l[2*node], l[2*node+1], nil
 }
 
 func (loopback) command(_ int, argv []string) []string { return argv }

@@ -37,6 +37,18 @@ func (c *claims) one(ctx context.Context, n *fleet.Node) bool {
 	})
 }
 
+// voter is the one that is claimed now, nil if none is.
+func (c *claims) voter() *fleet.Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := range c.holds {
+		if !n.Replica {
+			return n
+		}
+	}
+	return nil
+}
+
 // everyone claims all nodes at once.
 func (c *claims) everyone(ctx context.Context) bool {
 	ok := c.wait(ctx, func() bool {

@@ -15,6 +15,9 @@ func fullDisk(ctx context.Context, l *lane) (err error) {
 		left = fleet.MinFree * 3 / 4
 	}
 	n := l.fleet.Nodes()[l.random.IntN(fleet.Voters+1)]
+	if claimed := l.claims.voter(); claimed != nil && !n.Replica {
+		n = claimed // misfortunes do not come alone, and it saves waiting
+	}
 	if !l.claims.one(ctx, n) {
 		return errSkipped
 	}
@@ -24,7 +27,7 @@ func fullDisk(ctx context.Context, l *lane) (err error) {
 	if err := n.FillDisk(left); err != nil {
 		return err
 	}
-	l.pause(ctx, 600, 1500)
+	l.pause(ctx, 500, 1200)
 	if err := n.FreeDisk(); err != nil {
 		return err
 	}

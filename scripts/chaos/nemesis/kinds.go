@@ -22,12 +22,13 @@ const (
 	Transfer     Kind = "transfer"        // another voter is told to lead
 )
 
-// lanes run beside each other.
+// lanes run beside each other. The pauses are such that all kinds come about equally often.
 var lanes = []struct {
-	name   string
-	faults []fault
+	name        string
+	least, most int // pause between two faults, in milliseconds
+	faults      []fault
 }{
-	{"processes", []fault{
+	{"processes", 0, 100, []fault{
 		{KillLeader, nil, killLeader},
 		{KillFollower, nil, killFollower},
 		{StopLeader, nil, stopLeader},
@@ -35,16 +36,18 @@ var lanes = []struct {
 		{PowerCut, (*fleet.Fleet).HasDisks, powerCut},
 		{RestartAll, nil, restartAll},
 	}},
-	{"wires", []fault{
+	{"wires", 2500, 5000, []fault{
 		{Partition, (*fleet.Fleet).HasWires, partition},
 		{OneWay, (*fleet.Fleet).HasWires, oneWay},
 	}},
-	{"disks", []fault{
+	{"disks", 3000, 6000, []fault{
 		{FullDisk, (*fleet.Fleet).HasDisks, fullDisk},
 		{SlowDisk, (*fleet.Fleet).HasDisks, slowDisk},
 	}},
-	{"members", []fault{
+	{"members", 2000, 5000, []fault{
 		{Members, nil, members},
+	}},
+	{"office", 4000, 12000, []fault{
 		{Transfer, nil, transfer},
 	}},
 }

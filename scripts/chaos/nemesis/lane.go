@@ -49,9 +49,10 @@ type fault struct {
 // lane strikes with one fault after the other. It belongs to one goroutine.
 type lane struct {
 	*Nemesis
-	name   string
-	random *rand.Rand
-	faults []fault
+	name        string
+	least, most int
+	random      *rand.Rand
+	faults      []fault
 }
 
 // errSkipped is of a fault that found nothing to break, such as no leader.
@@ -94,7 +95,7 @@ func (n *Nemesis) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	errs := make([]error, len(lanes))
 	for i, plan := range lanes {
-		l := &lane{Nemesis: n, name: plan.name, random: rand.New(rand.NewPCG(n.config.Seed, 1<<32+uint64(i)))}
+		l := &lane{Nemesis: n, name: plan.name, least: plan.least, most: plan.most, random: rand.New(rand.NewPCG(n.config.Seed, 1<<32+uint64(i)))}
 		for _, f := range plan.faults {
 			if slices.Contains(n.config.Kinds, f.kind) {
 				l.faults = append(l.faults, f)
@@ -123,7 +124,7 @@ func (l *lane) run(ctx context.Context) error {
 	for {
 		for _, i := range l.random.Perm(len(l.faults)) {
 			f := l.faults[i]
-			l.pause(ctx, 100, 400)
+			l.pause(ctx, l.least, l.most)
 			if ctx.Err() != nil {
 				return nil
 			}

@@ -32,7 +32,7 @@ func (l *lane) kill(ctx context.Context, kind Kind, n *fleet.Node) error {
 	if !n.Kill() {
 		return errors.Join(errSkipped, n.Start())
 	}
-	l.pause(ctx, 0, 900)
+	l.pause(ctx, 0, 300)
 	if err := n.Start(); err != nil {
 		return err
 	}
@@ -46,19 +46,19 @@ func stopLeader(ctx context.Context, l *lane) error {
 		return err
 	}
 	defer l.claims.free(n)
-	return l.freeze(ctx, StopLeader, n, 1200, 3000)
+	return l.freeze(ctx, StopLeader, n, 1200, 2400)
 }
 
 func stopFollower(ctx context.Context, l *lane) error {
 	if l.random.IntN(4) == 0 {
-		return l.freeze(ctx, StopFollower, l.fleet.Replica(), 300, 2000)
+		return l.freeze(ctx, StopFollower, l.fleet.Replica(), 300, 1200)
 	}
 	n, err := l.follower(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.claims.free(n)
-	return l.freeze(ctx, StopFollower, n, 300, 2000)
+	return l.freeze(ctx, StopFollower, n, 300, 1200)
 }
 
 func (l *lane) freeze(ctx context.Context, kind Kind, n *fleet.Node, least, most int) error {
@@ -88,7 +88,7 @@ func powerCut(ctx context.Context, l *lane) error {
 	if err := n.PowerCut(); err != nil {
 		return err
 	}
-	l.pause(ctx, 0, 500)
+	l.pause(ctx, 0, 300)
 	if err := n.Start(); err != nil {
 		return err
 	}

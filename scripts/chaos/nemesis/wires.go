@@ -27,7 +27,7 @@ func partition(ctx context.Context, l *lane) error {
 			cables = append(cables, cable{n, other}, cable{other, n})
 		}
 	}
-	return l.cut(ctx, Partition, cables, 1000, 2500)
+	return l.cut(ctx, Partition, cables, 1000, 2000)
 }
 
 // oneWay loses what the leader sends, or what is sent to it, from one or from all others; or what a follower
@@ -50,7 +50,7 @@ func oneWay(ctx context.Context, l *lane) error {
 			cables = append(cables, cable{other, n})
 		}
 	}
-	return l.cut(ctx, OneWay, cables, 800, 2200)
+	return l.cut(ctx, OneWay, cables, 800, 1800)
 }
 
 func (l *lane) cut(ctx context.Context, kind Kind, cables []cable, least, most int) (err error) {
