@@ -265,6 +265,14 @@ func (w *world) heal() {
 		h.start()
 	}
 	w.within(peace, "all nodes are members", w.joinAll)
+	if w.rng.IntN(3) == 0 {
+		w.within(peace, "all founders vote", func() error {
+			if !w.threeVote() {
+				return errors.New("somebody does not")
+			}
+			return nil
+		})
+	}
 }
 
 // agree waits until all nodes have the same state at one index, which comes after all that was acknowledged.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -31,6 +32,43 @@ func TestADeposedLeadersStateIsNotInstalled(t *testing.T) {
 		}
 		if err := s.Cancel(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// A node that ended as soon as a state was in force never answered whoever had sent it, and was sent it again and
+// again, for ever.
+func TestWhoSendsAStateIsTold(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	opened := map[string]int{}
+	f := startCluster(t, 3, func(name string, _ *Config) {
+		mu.Lock()
+		defer mu.Unlock()
+		opened[name]++
+	})
+	for range 3 {
+		leader := f.settled()
+		behind := f.seat(f.followers(leader)[0])
+		behind.halt()
+		all := f.fill(leader.cfg.Name, 20)
+		for _, s := range f.seats {
+			if n := s.node(); n != nil {
+				n.compacting.Lock()
+				_ = n.cutLog(1) // a follower may have nothing new yet
+				n.compacting.Unlock()
+			}
+		}
+		mu.Lock()
+		before := opened[behind.name]
+		mu.Unlock()
+		behind.start()
+		f.mustHold(behind.name, all...)
+		mu.Lock()
+		installed := opened[behind.name] - before - 1
+		mu.Unlock()
+		if installed != 1 {
+			t.Errorf("the state was installed %d times", installed)
 		}
 	}
 }

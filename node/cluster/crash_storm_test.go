@@ -22,9 +22,9 @@ func (w *world) storm(d time.Duration) {
 		{14, func() { w.net.calm(); w.did("calm") }},
 		{22, w.cutLogs},
 		{10, w.install},
-		{12, w.transfer},
+		{18, w.transfer},
 		{8, w.replaceDisk},
-		{3, w.removeMember},
+		{8, w.removeMember},
 	}
 	sum := 0
 	for _, h := range harms {
@@ -77,8 +77,15 @@ func (w *world) onRPC(from, to, rpc string) error {
 	case "InstallSnapshot":
 		w.spark([]string{from, to}[rand.IntN(2)])
 	case "TimeoutNow":
-		if rand.IntN(2) == 0 {
+		switch rand.IntN(3) {
+		case 0:
 			w.deafen(from)
+		case 1:
+			// It does not learn who leads now, but nobody else waits for it: for as long as its lease lasts there are
+			// two who believe to lead, one of them with clients who write.
+			w.net.holdRaft("*", from)
+			w.did("%s hears nothing of Raft", from)
+			w.counts.cuts.Add(1)
 		}
 	}
 	return nil
@@ -211,6 +218,9 @@ func (w *world) transfer() {
 	l, to := w.leader(), w.voter().name
 	if l == nil {
 		return
+	}
+	if w.rng.IntN(3) > 0 {
+		w.net.calm()
 	}
 	w.did("%s hands over to %s", l.h.name, to)
 	w.counts.transfers.Add(1)
