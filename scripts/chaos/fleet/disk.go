@@ -161,10 +161,16 @@ func (d *disk) free() error {
 	if d.frozen {
 		return fmt.Errorf("free %s: it is frozen", d.mount)
 	}
-	if err := os.Remove(d.ballast()); !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(d.ballast()); errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return err
 	}
-	return nil
+	dir, err := os.Open(d.mount)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close()) // or a power cut brings it back
 }
 
 // FillDisk leaves so many bytes free; FreeDisk ends that.

@@ -216,4 +216,10 @@ func TestFreezeAndFill(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(d.mount, "more"), make([]byte, 4<<20), 0o600); err != nil {
 		t.Errorf("after the ballast is gone: %v", err)
 	}
+	if err := d.powerCut(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(d.ballast()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a power cut brought the ballast back: %v", err)
+	}
 }
