@@ -13,14 +13,21 @@ import (
 // does not know that the state arrived: it sends its state again, after ever longer pauses, and again the node that
 // receives it would end before it answers. A follower that can only catch up by a state would never do.
 func (c *Cluster) endReplaced() {
+	defer c.fail(ErrReplaced)
+	for c.running.Load() == nil { // a state came while Raft was being started
+		select {
+		case <-time.After(time.Millisecond):
+		case <-c.quit:
+			return
+		}
+	}
 	// Raft's main loop takes this question when it is done with the installation.
-	if c.await(context.Background(), c.raft.VerifyLeader()) != raft.ErrRaftShutdown {
+	if c.await(context.Background(), c.running.Load().VerifyLeader()) != raft.ErrRaftShutdown {
 		select {
 		case <-time.After(answerTime):
 		case <-c.quit:
 		}
 	}
-	c.fail(ErrReplaced)
 }
 
 // answerTime is how long Raft's transport may take to write an answer that it was given.
