@@ -47,9 +47,21 @@ func (n *Node) adminServer() *http.Server {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return &http.Server{
-		Handler: mux, MaxHeaderBytes: wire.MaxHeaderBytes, ReadHeaderTimeout: 10 * time.Second,
+		Handler: notFromPages(mux), MaxHeaderBytes: wire.MaxHeaderBytes, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// notFromPages refuses what a web page in the operator's browser sends: it can reach a loopback address, and
+// says in these headers that it is one.
+func notFromPages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+			http.Error(w, "the operator's calls are not for web pages", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (n *Node) adminWrites(mux *http.ServeMux) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -39,9 +40,10 @@ func (c Config) cluster(links cluster.Network) cluster.Config {
 
 // Bounds on node-to-node calls.
 const (
-	raftTimeout = 5 * time.Second // for one message of Raft; a streamed state gets it for each 256 KiB
-	raftPool    = 3               // connections kept open to each node
-	callTimeout = 30 * time.Second
+	raftTimeout  = 5 * time.Second // for one message of Raft; a streamed state gets it for each 256 KiB
+	maxNodeConns = 1024            // of Raft and of calls each: eight other nodes with both kinds of call at their most
+	raftPool     = 3               // connections kept open to each node
+	callTimeout  = 30 * time.Second
 
 	callsHeader   = 10 * time.Second
 	callsIdle     = 2 * time.Minute
@@ -60,7 +62,7 @@ type mesh struct {
 func openMesh(n *Node) (*peer.Mesh, error) {
 	c := n.config
 	m, err := peer.Open(peer.Config{
-		Name: c.Name, Listen: c.NodeListen, Cert: c.NodeCert, Key: c.NodeKey, CA: c.NodeCA, Log: n.log,
+		Name: c.Name, Listen: c.NodeListen, Cert: c.NodeCert, Key: c.NodeKey, CA: c.NodeCA, Log: n.log, MaxConns: maxNodeConns,
 		Admit: func(name string) bool {
 			if s := n.current.Load(); s != nil {
 				return s.cluster.Knows(name)
@@ -78,9 +80,14 @@ func openMesh(n *Node) (*peer.Mesh, error) {
 type meshLinks struct {
 	mesh    *mesh
 	address func(string) (string, bool)
-	client  *http.Client
-	server  *http.Server
-	served  chan struct{} // closed when server has ended
+
+	// Writes that wait for their leader must not keep from it what says who leads, and how far.
+	control, writes *http.Client
+
+	server    *http.Server
+	served    chan struct{} // closed when server has ended
+	answering handlers
+	raft      *raftLayer
 }
 
 type peerName struct{}
@@ -88,10 +95,9 @@ type peerName struct{}
 // Connect implements cluster.Network.
 func (m *mesh) Connect(address func(string) (string, bool), answer cluster.Answer) (cluster.Links, error) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /call/{method}", func(w http.ResponseWriter, r *http.Request) { answerCall(w, r, answer) })
 	l := &meshLinks{
-		mesh: m, address: address, client: &http.Client{Transport: m.peer.RoundTripper(address)},
-		served: make(chan struct{}),
+		mesh: m, address: address, served: make(chan struct{}),
+		control: &http.Client{Transport: m.peer.RoundTripper(address)}, writes: &http.Client{Transport: m.peer.RoundTripper(address)},
 		server: &http.Server{
 			Handler: mux, ReadHeaderTimeout: callsHeader, IdleTimeout: callsIdle, MaxHeaderBytes: callsMaxBytes,
 			ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug),
@@ -100,6 +106,11 @@ func (m *mesh) Connect(address func(string) (string, bool), answer cluster.Answe
 			},
 		},
 	}
+	mux.HandleFunc("POST /call/{method}", func(w http.ResponseWriter, r *http.Request) {
+		if !l.answering.run(func() { answerCall(w, r, answer) }) {
+			http.Error(w, "this node is closing", http.StatusServiceUnavailable)
+		}
+	})
 	calls := m.peer.Calls()
 	go func() {
 		defer close(l.served)
@@ -131,8 +142,9 @@ func answerCall(w http.ResponseWriter, r *http.Request, answer cluster.Answer) {
 
 // Transport implements cluster.Links.
 func (l *meshLinks) Transport() (raft.Transport, error) {
+	l.raft = &raftLayer{StreamLayer: l.mesh.peer.Raft(), accepted: make(map[*acceptedConn]struct{})}
 	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: l, Stream: l.mesh.peer.Raft(), MaxPool: raftPool, MaxRPCsInFlight: cluster.MaxRPCsInFlight,
+		ServerAddressProvider: l, Stream: l.raft, MaxPool: raftPool, MaxRPCsInFlight: cluster.MaxRPCsInFlight,
 		Timeout: raftTimeout, Logger: cluster.RaftLogger(l.mesh.log), MsgpackUseNewTimeFormat: true,
 	}), nil
 }
@@ -154,7 +166,11 @@ func (l *meshLinks) Call(ctx context.Context, name, method string, request []byt
 	if err != nil {
 		return nil, err
 	}
-	response, err := l.client.Do(r)
+	client := l.control
+	if method == cluster.MethodSubmit {
+		client = l.writes
+	}
+	response, err := client.Do(r)
 	if err != nil && !reached {
 		return nil, fmt.Errorf("%w: %w", cluster.ErrNotSent, err)
 	}
@@ -174,11 +190,63 @@ func (l *meshLinks) Call(ctx context.Context, name, method string, request []byt
 	return reply, nil
 }
 
-// Close implements cluster.Links. Raft's transport was closed by Raft.
+// Interrupt implements cluster.Interrupter.
+func (l *meshLinks) Interrupt() {
+	if l.raft != nil {
+		l.raft.interrupt()
+	}
+}
+
+// raftLayer are Raft's streams, of which it remembers those that others opened.
+type raftLayer struct {
+	raft.StreamLayer
+
+	mu       sync.Mutex
+	accepted map[*acceptedConn]struct{}
+}
+
+type acceptedConn struct {
+	net.Conn
+	layer *raftLayer
+}
+
+// Accept implements net.Listener.
+func (l *raftLayer) Accept() (net.Conn, error) {
+	conn, err := l.StreamLayer.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &acceptedConn{conn, l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepted[c] = struct{}{}
+	return c, nil
+}
+
+// Close implements net.Conn.
+func (c *acceptedConn) Close() error {
+	c.layer.mu.Lock()
+	delete(c.layer.accepted, c)
+	c.layer.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// interrupt has every read of what others send fail, upon which Raft closes the stream.
+func (l *raftLayer) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.accepted {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Close implements cluster.Links. Raft's transport was closed before.
 func (l *meshLinks) Close() error {
 	err := l.server.Close()
 	<-l.served
-	l.client.CloseIdleConnections()
+	l.answering.end()
+	l.control.CloseIdleConnections()
+	l.writes.CloseIdleConnections()
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

@@ -33,23 +33,16 @@ func Restore(ctx context.Context, config Config, r io.Reader, progress func(done
 	return h, errors.Join(err, release())
 }
 
-// Recover gives a node that is stopped, and whose registry has lost its majority for ever, other members: only
-// itself if none are named. See cluster.Recover for what is lost by that.
-func Recover(_ context.Context, config Config, members []cluster.Peer) error {
+// Recover makes a node that is stopped, and whose registry has lost its majority for ever, its only member. See
+// cluster.Recover for what is lost by that.
+func Recover(config Config) error {
 	config, release, err := takeOffline(config)
 	if err != nil {
 		return err
 	}
-	if len(members) == 0 {
-		address := config.NodeAddress
-		if address == "" {
-			address = config.Name
-		}
-		members = []cluster.Peer{{Name: config.Name, Address: address}}
-	}
 	place, err := cluster.OpenPlace(vfs.Default, config.Data)
 	if err == nil {
-		err = cluster.Recover(config.cluster(nil), place, members)
+		err = cluster.Recover(config.cluster(nil), place)
 	}
 	return errors.Join(err, release())
 }

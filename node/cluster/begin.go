@@ -13,7 +13,8 @@ import (
 	"github.com/dcann/dcann/registry"
 )
 
-// beginPoll is how often a node without data asks the others.
+// beginPoll is how often a node without data asks the others. When several begin together none may be so late that
+// the rest have elected a leader already, which would take its vote away: hence less than an election takes.
 const beginPoll = 300 * time.Millisecond
 
 // foundingIndex is that of the entry which founds a cluster: a log that holds no other has begun nothing yet.
@@ -58,7 +59,7 @@ func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
 			c.cfg.OnWait(what)
 		}
 		select {
-		case <-time.After(beginPoll):
+		case <-time.After(min(beginPoll, c.cfg.HeartbeatTimeout/4)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -167,17 +168,41 @@ func (c *Cluster) admit(ctx context.Context, name string) error {
 	if err := c.readHere(ctx); err != nil {
 		return err
 	}
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	if err := c.changing.take(ctx); err != nil {
+		return err
+	}
+	defer c.changing.leave()
+	// What it said of itself before it lost its data is not true any more, and would give it its vote back.
+	c.heard.forget(name)
+	defer c.heard.forget(name)
 	for _, s := range c.members().Servers {
 		switch {
 		case s.ID != raft.ServerID(name):
 		case s.Suffrage == raft.Voter:
 			c.cfg.OnChange(fmt.Sprintf("node %s has lost its data: it votes again when it has caught up", name))
 			return c.change(ctx, c.raft.DemoteVoter(s.ID, 0, c.cfg.ProposeTimeout))
+		case !c.isNonvoter(name):
+			return unavailable("that node %s does not vote is not certain yet: a majority must know of it", name)
 		default:
 			return nil
 		}
 	}
 	return &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster: run dcann cluster join %s=HOST:PORT on a member", name, name)}
+}
+
+// isNonvoter reports whether a member has no vote in the newest configuration that is certain to last: that of
+// the state. What Raft calls its configuration may still be undone.
+func (c *Cluster) isNonvoter(name string) bool {
+	servers, _ := c.committedMembers()
+	i := slices.IndexFunc(servers, func(s raft.Server) bool { return s.ID == raft.ServerID(name) })
+	return i >= 0 && servers[i].Suffrage != raft.Voter
+}
+
+// committedMembers are those of the newest configuration that is certain to last, and its index.
+func (c *Cluster) committedMembers() ([]raft.Server, uint64) {
+	data, index := c.st.Configuration()
+	if len(data) == 0 {
+		return nil, 0
+	}
+	return raft.DecodeConfiguration(data).Servers, index
 }

@@ -21,7 +21,7 @@ const (
 	methodFollow     = "follow"     // to the leader: how far I am; how far are you?
 	methodConfirm    = "confirm"    // from the leader: is this still the newest term that you know of?
 	methodReadIndex  = "read-index" // to the leader: up to which index is everything committed?
-	methodSubmit     = "submit"     // to the leader: the original bytes of a write
+	MethodSubmit     = "submit"     // to the leader: the original bytes of a write. It may wait for long, and there may be many
 	methodMembership = "membership" // to the leader: join, remove, transfer
 	methodOverview   = "overview"   // to the leader
 	methodCheck      = "check"      // to the leader: compare all nodes
@@ -36,12 +36,15 @@ func (c *Cluster) answer(ctx context.Context, from, method string, request []byt
 	switch method {
 	case methodHello:
 		return reply(c.hello(from))
-	case methodConfirm, methodFollow, methodReadIndex, methodSubmit, methodAdmit, methodMembership, methodOverview, methodCheck, methodHash:
+	case methodConfirm, methodFollow, methodReadIndex, MethodSubmit, methodAdmit, methodMembership, methodOverview, methodCheck, methodHash:
 	default:
 		return nil, fmt.Errorf("call %.40q: this release does not know it", method)
 	}
 	if c.running.Load() == nil {
 		return reply(none{}, unavailable("node %s has not begun yet", c.cfg.Name))
+	}
+	if method != methodAdmit && method != methodConfirm && !member(c.members(), from) {
+		return reply(none{}, &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster", from)})
 	}
 	switch method {
 	case methodConfirm:
@@ -50,7 +53,7 @@ func (c *Cluster) answer(ctx context.Context, from, method string, request []byt
 		return respond(ctx, request, func(_ context.Context, r followRequest) (followReply, error) { return c.onFollow(from, r) })
 	case methodReadIndex:
 		return respond(ctx, request, c.onReadIndex)
-	case methodSubmit:
+	case MethodSubmit:
 		return respond(ctx, request, c.onSubmit)
 	case methodAdmit:
 		return respond(ctx, request, func(ctx context.Context, _ none) (none, error) { return none{}, c.admit(ctx, from) })

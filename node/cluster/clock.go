@@ -60,7 +60,7 @@ func (c *Cluster) errClock() error {
 		c.cfg.Name, time.Duration(c.clockOff.Load()).Round(time.Millisecond), MaxClockOffset)}
 }
 
-// stepAside gives up the office of a node whose clock is wrong. It is tried again as long as it leads.
+// stepAside gives up the office of a node whose clock is wrong. Who calls it comes back as long as it leads.
 func (c *Cluster) stepAside() {
 	c.office.Store(nil)
 	_ = c.handOver("")

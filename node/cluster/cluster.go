@@ -46,7 +46,7 @@ type Cluster struct {
 	doubting atomic.Bool  // a confirmation is under way for that
 	heard    reports      // of the others, while this node leads
 	clockOff atomic.Int64 // ns by which our clock is off the majority's, 0 if it is not
-	changing sync.Mutex   // one at a time changes the members
+	changing turn         // one at a time changes the members
 	hclog    hclog.Logger
 
 	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
@@ -83,7 +83,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 	if err := removeTemporary(cfg.Dir); err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), quit: make(chan struct{}), done: make(chan struct{})}
+	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	c.fresh.epoch = time.Now()
 	c.space.watch(cfg.Dir, cfg.MinFree)
 	if err := c.openStores(); err != nil {
@@ -270,8 +270,12 @@ func (c *Cluster) shutdown() error {
 		_ = c.handOver("")
 	}
 	close(c.quit)
-	err := c.raft.Shutdown().Error()
-	err = errors.Join(err, c.unlink())
+	ended := c.raft.Shutdown()
+	// Raft waits for what is being sent and received, a whole state perhaps: that ends with its transport.
+	if trans, ok := c.trans.trans.(raft.WithClose); ok {
+		_ = trans.Close()
+	}
+	err := errors.Join(ended.Error(), c.unlink())
 	c.loops.Wait()
 	c.proposer.fates.Wait()
 	c.log.stop(errors.New("the log is closed"))

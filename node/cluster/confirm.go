@@ -6,16 +6,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-type confirmRequest struct {
-	Term uint64 `cbor:"1,keyasint"`
-}
-
 type confirmReply struct {
 	Term uint64 `cbor:"1,keyasint"` // the newest that the node knows of
 }
 
-// confirm returns nil if, at a moment after the call, a majority of voters knew of no term newer than t's:
-// then nobody else could have been elected, and committed anything, before the call.
+// confirm returns nil if, at a moment after the call, t's was the newest term that a majority of voters knew of: then
+// nobody else could have been elected, and committed anything, before the call. A voter that does not know of the
+// term yet says nothing: it may be one that has lost what it knew.
 //
 // Raft's own VerifyLeader proves less: it counts every answer that arrives, that to a heartbeat which was
 // sent before the call included. A leader that was stopped finds such answers in its buffers when it goes on,
@@ -66,16 +63,16 @@ func (c *Cluster) confirm(ctx context.Context, t *tenure) error {
 // confirmBy asks one voter.
 func (c *Cluster) confirmBy(ctx context.Context, name string, term uint64) error {
 	var answer confirmReply
-	if err := c.call(ctx, name, methodConfirm, confirmRequest{Term: term}, &answer); err != nil {
+	if err := c.call(ctx, name, methodConfirm, none{}, &answer); err != nil {
 		return err
 	}
-	if answer.Term > term {
+	if answer.Term != term {
 		return errNoLeader
 	}
 	return nil
 }
 
 // onConfirm answers with the newest term that this node knows of. It is stored before the node votes in it.
-func (c *Cluster) onConfirm(context.Context, confirmRequest) (confirmReply, error) {
+func (c *Cluster) onConfirm(context.Context, none) (confirmReply, error) {
 	return confirmReply{Term: c.raft.CurrentTerm()}, nil
 }

@@ -34,11 +34,13 @@ type fleet struct {
 type seat struct {
 	f       *fleet
 	name    string
+	address string
 	replica bool
 
 	mu      sync.Mutex
 	dir     string // of the log, and of the state if it is on the disk
 	fs      vfs.FS // of the state; nil: the disk
+	up      bool   // from start to halt
 	now     *node  // nil while none runs
 	last    error  // why the last one ended, or could not be opened
 	stop    context.CancelFunc
@@ -93,7 +95,7 @@ func newFleet(t testing.TB, n int, network *memNet, change func(name string, c *
 
 // add makes a place for one more node; start starts it.
 func (f *fleet) add(name string, replica bool) *seat {
-	s := &seat{f: f, name: name, replica: replica, dir: f.t.TempDir(), fs: inMemory(name)}
+	s := &seat{f: f, name: name, address: addressOf(name), replica: replica, dir: f.t.TempDir(), fs: inMemory(name)}
 	f.seats = append(f.seats, s)
 	return s
 }
@@ -112,7 +114,7 @@ func (s *seat) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop, s.stopped, s.last = stop, make(chan struct{}), nil
+	s.stop, s.stopped, s.last, s.up = stop, make(chan struct{}), nil, true
 	go s.live(ctx, s.stopped, s.dir, s.fs)
 }
 
@@ -149,9 +151,9 @@ func (s *seat) set(n *node, err error) {
 // config is what a node is opened with.
 func (s *seat) config(dir string) Config {
 	cfg := Config{
-		Dir: filepath.Join(dir, "raft"), Name: s.name, MinFree: 1, Net: s.f.net.of(s.name, addressOf(s.name)),
-		Address: addressOf(s.name), Nodes: s.f.founders, Replica: s.replica,
-		HeartbeatTimeout: 200 * time.Millisecond, LeaseTimeout: 150 * time.Millisecond, TrailingBytes: 16 << 20,
+		Dir: filepath.Join(dir, "raft"), Name: s.name, MinFree: 1, Net: s.f.net.of(s.name, s.address),
+		Address: s.address, Nodes: s.f.founders, Replica: s.replica,
+		HeartbeatTimeout: 300 * time.Millisecond, LeaseTimeout: 240 * time.Millisecond, TrailingBytes: 16 << 20,
 		OnWait: func(what string) { s.mu.Lock(); s.waiting = what; s.mu.Unlock() },
 	}
 	if s.f.change != nil {
@@ -203,6 +205,7 @@ func (s *seat) err() error {
 func (s *seat) halt() {
 	s.mu.Lock()
 	stop, stopped := s.stop, s.stopped
+	s.up = false
 	s.mu.Unlock()
 	if stop != nil {
 		stop()
@@ -289,7 +292,10 @@ func (f *fleet) settled() *node {
 		leader = f.leader()
 		commit := leader.raft.CommitIndex()
 		for _, s := range f.seats {
-			if n := s.node(); n != nil && (n.AppliedIndex() < commit || n.Bounded() != nil || n.leader() != leader.cfg.Name) {
+			s.mu.Lock()
+			n, up := s.now, s.up
+			s.mu.Unlock()
+			if up && (n == nil || n.AppliedIndex() < commit || n.Bounded() != nil || n.leader() != leader.cfg.Name) {
 				return false
 			}
 		}
@@ -311,6 +317,14 @@ func (f *fleet) followers(leader *node) (names []string) {
 // prepare gives the cluster a policy.
 func (f *fleet) prepare() {
 	f.t.Helper()
+	eventually(f.t, "the vote of every founder", func() bool { // one that was late to begin gets it when it has caught up
+		for _, p := range f.founders {
+			if leader := f.leader(); leader.isNonvoter(p.Name) {
+				return false
+			}
+		}
+		return true
+	})
 	eventually(f.t, "a policy", func() bool {
 		ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
 		defer cancel()
@@ -374,11 +388,17 @@ func (n *node) holds(p *passport) bool {
 // mustAgree compares the states of all nodes, bit by bit.
 func (f *fleet) mustAgree() {
 	f.t.Helper()
-	leader := f.settled()
-	report, err := leader.Check(f.t.Context(), true)
-	if err != nil || !report.Equal {
-		f.t.Fatalf("check: %+v, %v", report, err)
-	}
+	var report CheckReport
+	var err error
+	defer func() {
+		if err != nil || !report.Equal {
+			f.t.Logf("check: %+v, %v", report, err)
+		}
+	}()
+	eventually(f.t, "all states are equal", func() bool {
+		report, err = f.settled().Check(f.t.Context(), true)
+		return err == nil && report.Equal
+	})
 }
 
 // voters are the names of those that vote, as node n knows.

@@ -110,6 +110,9 @@ func (c *Cluster) follow() {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	var p pauses
+	var questions sync.WaitGroup
+	defer questions.Wait()
+	var asking atomic.Bool // one question at a time, beside this loop, which must not wait: its ticks notice pauses
 	var led reign
 	asked, of := time.Time{}, ""
 	for {
@@ -123,6 +126,13 @@ func (c *Cluster) follow() {
 		c.ticked.Store(c.fresh.since(now))
 		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
 		c.fresh.reached(c.applied.load())
+		if c.machine.snaps.stalled() {
+			c.cfg.OnChange("nothing comes any more of the state that is being received: it will be sent anew")
+			c.machine.snaps.came.Store(0)
+			if links, ok := c.links.(Interrupter); ok {
+				links.Interrupt()
+			}
+		}
 		if led.changed(c.leader(), c.raft.CurrentTerm()) {
 			c.leaderChanges.Add(1)
 		}
@@ -130,25 +140,30 @@ func (c *Cluster) follow() {
 			c.freshInOffice(ctx, now, paused)
 			continue
 		}
+		c.doubt.Store(false) // of an office that has ended
 		if leader := c.leader(); leader != "" && leader != c.cfg.Name && (leader != of || now.Sub(asked) >= followEvery) {
 			asked, of = now, leader
-			c.ask(ctx, leader)
-			p.last = time.Now() // waiting for the answer was no pause
-			c.ticked.Store(c.fresh.since(p.last))
+			if asking.CompareAndSwap(false, true) {
+				questions.Go(func() {
+					defer asking.Store(false)
+					c.ask(ctx, leader)
+				})
+			}
 		}
 	}
 }
 
 // freshInOffice: who leads has applied what it acknowledged, and nobody else acknowledged anything within
-// the lease, unless the process or the machine stood still meanwhile (SIGSTOP, a paused virtual machine):
-// then somebody else may lead by now, which only a confirmation can exclude (DESIGN 9).
+// the lease, unless the process stood still meanwhile (SIGSTOP): then somebody else may lead by now, which only a
+// confirmation can exclude (DESIGN 9). It goes by the monotonic clock, which stands still with a machine that
+// is suspended: that is not noticed, and Raft's own lease is then what bounds the age of an answer.
 func (c *Cluster) freshInOffice(ctx context.Context, now time.Time, paused bool) {
 	if paused {
 		c.paused.Add(1)
 		c.doubt.Store(true)
 	}
 	if !c.doubt.Load() {
-		c.fresh.known(now.Add(-c.cfg.LeaseTimeout))
+		c.fresh.known(now.Add(-c.doubtful()))
 		return
 	}
 	if c.doubting.CompareAndSwap(false, true) {
@@ -191,6 +206,10 @@ func (p *pauses) tick(now time.Time, limit time.Duration) bool {
 // maxPause is how long this process may have stood still without a doubt about its lease.
 func (c *Cluster) maxPause() time.Duration { return max(c.cfg.LeaseTimeout/2, 4*tickEvery) }
 
+// doubtful is for how long a node may believe that it leads while another does: Raft's lease counts from the
+// arrival of the last answer, which was given a message before.
+func (c *Cluster) doubtful() time.Duration { return 2 * c.cfg.LeaseTimeout }
+
 // pausedNow reports whether the loop above has not run for so long that it may be about to notice a pause.
 func (c *Cluster) pausedNow() bool {
 	return time.Since(c.fresh.epoch)-time.Duration(c.ticked.Load()) > c.maxPause()
@@ -206,8 +225,8 @@ func (c *Cluster) ask(ctx context.Context, leader string) {
 		return
 	}
 	if answer.Term >= c.raft.CurrentTerm() {
-		// The other may have been deposed without knowing it, within its lease.
-		c.fresh.heard(before.Add(-c.cfg.LeaseTimeout), answer.Commit, c.applied.load())
+		// The other may have been deposed without knowing it yet.
+		c.fresh.heard(before.Add(-c.doubtful()), answer.Commit, c.applied.load())
 	}
 }
 
@@ -236,8 +255,9 @@ func (c *Cluster) logEnd() (index, term uint64) {
 
 // reports is what the others last said of themselves.
 type reports struct {
-	mu sync.Mutex
-	of map[string]heardReport
+	mu    sync.Mutex
+	of    map[string]heardReport
+	since map[string]time.Time // when a node was forgotten
 }
 
 type heardReport struct {
@@ -253,6 +273,28 @@ func (r *reports) note(name string, h heardReport) {
 		r.of = make(map[string]heardReport)
 	}
 	r.of[name] = h
+}
+
+// forget makes what a node has said be of no account, and the node new.
+func (r *reports) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.of, name)
+	if r.since == nil {
+		r.since = make(map[string]time.Time)
+	}
+	r.since[name] = time.Now()
+}
+
+// known is for how long a node has been saying of itself what can be believed.
+func (r *reports) known(name string) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, ok := r.of[name]
+	if !ok {
+		return 0
+	}
+	return h.at.Sub(r.since[name])
 }
 
 func (r *reports) all() map[string]heardReport {
@@ -271,9 +313,12 @@ func (c *Cluster) onFollow(from string, r followRequest) (followReply, error) {
 	if c.raft.State() != raft.Leader {
 		return followReply{}, errNoLeader
 	}
+	if c.pausedNow() || c.doubt.Load() {
+		return followReply{}, errNoLeader // it may have waited here for long: nothing is to be read from when it came
+	}
 	c.heard.note(from, heardReport{followRequest: r, at: time.Now(), ahead: time.Duration(r.Clock-c.now()) * time.Millisecond})
 	t := c.inOffice()
-	if t == nil || c.pausedNow() || c.doubt.Load() {
+	if t == nil {
 		return followReply{}, errNoLeader
 	}
 	return followReply{Term: t.term, Commit: c.raft.CommitIndex()}, nil

@@ -27,7 +27,7 @@ func (c *Cluster) forward(ctx context.Context, leader string, s submission) (sta
 	}
 	c.forwarded.Add(1)
 	var answer result
-	err := c.call(ctx, leader, methodSubmit, submitRequest{Kind: s.kind, Bytes: s.bytes(), Left: time.Until(deadline)}, &answer)
+	err := c.call(ctx, leader, MethodSubmit, submitRequest{Kind: s.kind, Bytes: s.bytes(), Left: time.Until(deadline)}, &answer)
 	if err != nil {
 		return state.Result{}, c.forwardError(err)
 	}

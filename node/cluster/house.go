@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/dcann/dcann/registry/state"
 )
 
@@ -21,7 +23,7 @@ func (c *Cluster) keepHouse() {
 		case <-c.done:
 			return
 		}
-		if c.inOffice() != nil && c.clockWrong() {
+		if c.raft.State() == raft.Leader && c.clockWrong() {
 			c.cfg.OnChange(c.errClock().Error())
 			c.stepAside()
 		}

@@ -62,13 +62,30 @@ func (c *Cluster) settleInstalled() error {
 		case err != nil:
 			return err
 		case l.Term != term:
-			upTo = last
+			if err := c.log.overrule(index, last); err != nil {
+				return fmt.Errorf("delete the entries that the installed state overrules, from %d: %w", index, err)
+			}
 		}
 	}
 	if last > 0 && first <= upTo {
 		if err := c.log.forget(first, upTo); err != nil {
 			return fmt.Errorf("delete the entries that the installed state holds, up to %d: %w", upTo, err)
 		}
+	}
+	return c.measureLog()
+}
+
+// overrule deletes the end of a log that Raft does not use yet, from its last entry on: the entry by which it is seen
+// that they must go is the last to go, so that a crash meanwhile leaves none of them behind.
+func (s *logStore) overrule(from, last uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for last >= from {
+		first := from + (last-from)/deleteAtOnce*deleteAtOnce
+		if err := s.db.DeleteRange(first, last); err != nil {
+			return err
+		}
+		last = first - 1
 	}
 	return nil
 }
@@ -77,12 +94,19 @@ func (c *Cluster) settleInstalled() error {
 func (s *logStore) forget(from, to uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for ; from <= to; from += deleteAtOnce {
+	for {
+		first, err := s.db.FirstIndex()
+		if err != nil {
+			return err
+		}
+		if from = max(from, first); first == 0 || from > to { // no entries, or none for a long while
+			return nil
+		}
 		upTo := min(from+deleteAtOnce-1, to)
 		if err := s.db.DeleteRange(from, upTo); err != nil {
 			return err
 		}
 		s.size.removed(upTo)
+		from = upTo + 1
 	}
-	return nil
 }

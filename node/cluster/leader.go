@@ -16,19 +16,20 @@ import (
 // hold everything that was committed before, so that its checks are not made against the past.
 type tenure struct{ term uint64 }
 
-// lead takes office whenever Raft makes this node leader.
+// lead takes office whenever Raft makes this node leader, and again while Raft does and it is not in office: it may
+// have stepped aside in vain.
 func (c *Cluster) lead() {
-	retry := time.NewTimer(never)
+	again := time.NewTicker(retryFull)
+	defer again.Stop()
 	for {
 		select {
 		case <-c.raft.LeaderCh():
-		case <-retry.C:
+		case <-again.C:
 		case <-c.quit:
 			return
 		}
-		retry.Reset(never)
-		if c.Err() == nil && c.raft.State() == raft.Leader && c.inOffice() == nil && !c.takeOffice() {
-			retry.Reset(retryFull)
+		if c.Err() == nil && c.raft.State() == raft.Leader && c.inOffice() == nil {
+			c.takeOffice()
 		}
 	}
 }
@@ -36,20 +37,19 @@ func (c *Cluster) lead() {
 // takeOffice proposes an entry of our own and waits until it is applied. It is not a Raft barrier, because
 // the state never sees a barrier: in a tenure, every later entry is one that moves the applied index, and
 // so a commit index is always one that can be waited for.
-func (c *Cluster) takeOffice() bool {
+func (c *Cluster) takeOffice() {
 	term := c.raft.CurrentTerm()
 	if !c.clocksAgree(term) {
-		return false
+		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.ProposeTimeout)
 	defer cancel()
 	if _, err := c.appendTick(ctx); err != nil || c.raft.CurrentTerm() != term {
-		return false
+		return
 	}
 	c.office.Store(&tenure{term: term})
 	c.settled.Store(true)
 	c.sole.Store(soleVoter(c.members(), c.cfg.Name))
-	return true
 }
 
 // clocksAgree waits until a majority has said what time it is, and reports whether it is ours

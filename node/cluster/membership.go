@@ -63,6 +63,24 @@ func (c *Cluster) TransferLeadership(ctx context.Context, to string) error {
 	return c.onLeader(ctx, membershipRequest{Change: changeTransfer, Name: to})
 }
 
+// turn is a lock for which one does not wait for longer than one's context.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+	case <-ctx.Done():
+		return unavailable("another change of the members is under way: nothing was changed, try again")
+	}
+	if ctx.Err() != nil { // both were so
+		t.leave()
+		return unavailable("the time for this change is over: nothing was changed, try again")
+	}
+	return nil
+}
+
+func (t turn) leave() { <-t }
+
 // onLeader has the leader do r.
 func (c *Cluster) onLeader(ctx context.Context, r membershipRequest) error {
 	return c.patiently(ctx, func() error { return c.askMembership(ctx, r) })
@@ -90,8 +108,10 @@ func (c *Cluster) onMembership(ctx context.Context, r membershipRequest) error {
 	if c.inOffice() == nil {
 		return c.because(errNoLeader)
 	}
-	c.changing.Lock()
-	defer c.changing.Unlock()
+	if err := c.changing.take(ctx); err != nil {
+		return err
+	}
+	defer c.changing.leave()
 	switch r.Change {
 	case changeJoin:
 		return c.join(ctx, r)

@@ -45,9 +45,13 @@ type Links interface {
 	// is ErrNotSent.
 	Call(ctx context.Context, name, method string, request []byte) (reply []byte, err error)
 
-	// Close ends all connections, and what is being answered.
+	// Close ends all connections, and returns when nothing is being answered any more.
 	Close() error
 }
+
+// Interrupter is implemented by Links that can end what is being received of Raft's messages; their senders send
+// again.
+type Interrupter interface{ Interrupt() }
 
 // ErrNotSent is in an error of Links.Call when the other was not reached, and so has done nothing.
 var ErrNotSent = errors.New("not sent")

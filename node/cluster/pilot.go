@@ -49,7 +49,7 @@ func (c *Cluster) runPilot() {
 		switch leads := c.inOffice() != nil; {
 		case leads && running == nil:
 			p := &pilot{c: c, since: time.Now()}
-			running = autopilot.New(promoter{c.raft}, p, autopilot.WithPromoter(p), autopilot.WithLogger(c.hclog.Named("autopilot")),
+			running = autopilot.New(promoter{c.raft, c.committedMembers}, p, autopilot.WithPromoter(p), autopilot.WithLogger(c.hclog.Named("autopilot")),
 				autopilot.WithUpdateInterval(pilotEvery), autopilot.WithReconcileInterval(pilotEvery))
 			running.Start(ctx)
 		case !leads:
@@ -90,6 +90,9 @@ func (p *pilot) KnownServers() map[raft.ServerID]*autopilot.Server {
 			ID: s.ID, Name: string(s.ID), Address: s.Address, NodeStatus: autopilot.NodeAlive, RaftVersion: int(raft.ProtocolVersionMax),
 			IsLeader: s.ID == raft.ServerID(p.c.cfg.Name),
 		}
+		if s.Suffrage == raft.Voter {
+			server.NodeType = autopilot.NodeVoter // who counts when it is reckoned how many may go
+		}
 		at := p.since
 		if h, ok := heard[server.Name]; ok && h.at.After(at) {
 			at = h.at
@@ -116,13 +119,13 @@ func (p *pilot) FilterFailedServerRemovals(_ *autopilot.Config, _ *autopilot.Sta
 }
 
 // CalculatePromotionsAndDemotions implements autopilot.Promoter: all that are fit vote, but replicas, and
-// those of which it is not known whether they are.
+// those of which it is not known whether they are, or only since a moment ago.
 func (p *pilot) CalculatePromotionsAndDemotions(cfg *autopilot.Config, s *autopilot.State) autopilot.RaftChanges {
 	changes := p.StablePromoter.CalculatePromotionsAndDemotions(cfg, s)
 	heard := p.c.heard.all()
 	var fit []raft.ServerID
 	for _, id := range changes.Promotions {
-		if h, ok := heard[string(id)]; ok && !h.Replica {
+		if h, ok := heard[string(id)]; ok && !h.Replica && p.c.heard.known(string(id)) >= stabilization {
 			fit = append(fit, id)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -121,9 +122,9 @@ func (p *Place) Holds() (bool, error) {
 // FS is the file system.
 func (p *Place) FS() vfs.FS { return p.fs }
 
-// checkpoint is a path for one more checkpoint.
+// checkpoint is a path for one more checkpoint, which no other Place of this directory has given either.
 func (p *Place) checkpoint() string {
-	return p.fs.PathJoin(p.dir, fmt.Sprintf("%s%d", checkpoints, p.count.Add(1)))
+	return p.fs.PathJoin(p.dir, fmt.Sprintf("%s%d-%d", checkpoints, time.Now().UnixNano(), p.count.Add(1)))
 }
 
 // receiving is the name of a directory for a state as of index and term that comes from elsewhere.
@@ -134,6 +135,15 @@ func (p *Place) receiving(index, term uint64) string {
 			return name
 		}
 	}
+}
+
+// discard removes a state that is not in force, unless it is after all: a failure to sync is no failure to write.
+func (p *Place) discard(name string) error {
+	text, err := readSmall(p.fs, p.fs.PathJoin(p.dir, pointerFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) || strings.HasPrefix(text, name+" ") {
+		return err
+	}
+	return p.fs.RemoveAll(p.fs.PathJoin(p.dir, name))
 }
 
 // swap puts the state in directory name in force, durably: a crash leaves the old one in force or the new. The

@@ -20,18 +20,15 @@ import (
 	"github.com/dcann/dcann/registry/state"
 )
 
-// Recover gives the cluster of a node that is stopped other members, voters all of them, without asking those
-// it had: the way out when a majority is lost for ever. What this node's log holds is kept, acknowledged or
-// not; what only the lost nodes had is lost. Run it on the node that knows most, and on no other: the rest is
-// wiped and joined again.
-func Recover(cfg Config, place *Place, members []Peer) error {
+// Recover makes a node that is stopped the only member of its cluster, without asking the others: the way out when
+// a majority is lost for ever. What this node's log holds is kept, acknowledged or not; what only the lost
+// nodes had is lost. Run it on the node that knows most, and on no other, since two of them would be two
+// registries: the rest is wiped and joined again.
+func Recover(cfg Config, place *Place) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	if !slices.ContainsFunc(members, func(p Peer) bool { return p.Name == cfg.Name }) {
-		return fmt.Errorf("the members %v: expected node %s, whose data it is, among them", members, cfg.Name)
-	}
 	st, err := state.Open(place.State(), state.Options{FS: place.fs})
 	if err != nil {
 		return err
@@ -51,7 +48,11 @@ func Recover(cfg Config, place *Place, members []Peer) error {
 	if err := checkTogether(c.log, st); err != nil {
 		return err
 	}
-	return c.appendConfiguration(votersOf(members))
+	address := cfg.Address
+	if address == "" {
+		address = cfg.Name
+	}
+	return c.appendConfiguration(votersOf([]Peer{{Name: cfg.Name, Address: address}}))
 }
 
 func votersOf(members []Peer) raft.Configuration {

@@ -31,6 +31,7 @@ type snapshots struct {
 	sent, installed histogram // how long making the checkpoints took, and receiving those of others
 
 	sending atomic.Int64 // checkpoints that are open
+	came    atomic.Int64 // unix ns when the last bytes of a state came; 0: none is being received
 	settled atomic.Int64 // unix ns until which the log is kept although none is
 }
 
@@ -172,6 +173,16 @@ type sink struct {
 	closed   bool
 }
 
+// stallAfter is how long nothing may come of a state that is being received. Raft's main loop receives it, so that
+// this node neither votes nor leads meanwhile: were its sender to stand still, others would wait for its vote.
+const stallAfter = 5 * time.Second
+
+// stalled reports whether a state is being received of which nothing has come for too long.
+func (s *snapshots) stalled() bool {
+	last := s.came.Load()
+	return last != 0 && time.Now().UnixNano()-last > int64(stallAfter)
+}
+
 // ID implements raft.SnapshotSink.
 func (s *sink) ID() string { return s.id }
 
@@ -193,8 +204,10 @@ func (s *sink) Write(p []byte) (int, error) {
 		s.name, s.began = place.receiving(s.index, s.term), time.Now()
 		s.receiver = archive.NewReceiver(place.fs, place.fs.PathJoin(place.dir, s.name), archive.Limits{Reserve: receiveReserve}, nil)
 	}
+	s.snaps.came.Store(time.Now().UnixNano())
 	n, err := s.receiver.Write(p)
 	s.size += int64(n)
+	s.snaps.came.Store(time.Now().UnixNano())
 	return n, err
 }
 
@@ -203,6 +216,7 @@ const receiveReserve = 64 << 20
 
 // Cancel implements raft.SnapshotSink.
 func (s *sink) Cancel() error {
+	s.snaps.came.Store(0)
 	if s.receiver != nil {
 		s.receiver.Abort()
 	}
@@ -216,6 +230,7 @@ func (s *sink) Close() error {
 		return nil
 	case s.receiver != nil:
 		s.closed = true
+		s.snaps.came.Store(0)
 		return s.take()
 	}
 	data, at := s.snaps.st.Configuration()
@@ -258,7 +273,14 @@ func (s *snapshots) install(r io.ReadCloser) error {
 	if !ok || s.place == nil {
 		return errNoInstall
 	}
-	return s.place.swap(received.name, received.meta.Index, received.meta.Term)
+	err := s.place.swap(received.name, received.meta.Index, received.meta.Term)
+	if err != nil {
+		s.mu.Lock()
+		delete(s.received, received.meta.ID)
+		s.mu.Unlock()
+		err = errors.Join(err, s.place.discard(received.name))
+	}
+	return err
 }
 
 var errNoInstall = errors.New("this node cannot send its state or install another's: it was opened without a place for that")
