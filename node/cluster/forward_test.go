@@ -20,7 +20,7 @@ func TestAWriteIsForwardedOnceAsItCame(t *testing.T) {
 	var mu sync.Mutex
 	var sent []submitRequest
 	network.onCall = func(_, _, method string, request []byte) error {
-		if method == methodSubmit {
+		if method == MethodSubmit {
 			var r submitRequest
 			if err := decode(request, &r); err != nil {
 				return err
