@@ -44,7 +44,8 @@ func (c *Cluster) answer(ctx context.Context, from, method string, request []byt
 		return reply(none{}, unavailable("node %s has not begun yet", c.cfg.Name))
 	}
 	if method != methodAdmit && method != methodConfirm && !member(c.members(), from) {
-		return reply(none{}, &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster", from)})
+		// Unavailable: it says nothing of a write that a client sent to that node.
+		return reply(none{}, unavailable("node %s is not a member of this cluster: ask another", from))
 	}
 	switch method {
 	case methodConfirm:
