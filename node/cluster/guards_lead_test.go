@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/dcann/dcann/registry"
 )
 
@@ -127,22 +129,25 @@ func TestARejectedMessageStopsNoReplication(t *testing.T) {
 func TestATransferThatHangsEnds(t *testing.T) {
 	twice(t, func(t *testing.T, off bool) {
 		network := newNet()
-		gate := make(chan struct{})
+		gate, hangs := make(chan struct{}), make(chan string, 100)
 		t.Cleanup(func() { close(gate) })
 		network.onRPC = func(from, to, rpc string) error {
 			if rpc == "TimeoutNow" && from != to {
+				hangs <- from
 				<-gate
 			}
 			return nil
 		}
 		f := startClusterOn(t, 3, network, inMemory, func(_ string, c *Config) {
-			c.guards.noTransferWatch, c.LeaderWait = off, 50*time.Millisecond
+			c.guards.noTransferWatch, c.LeaderWait, c.HeartbeatTimeout = off, 50*time.Millisecond, 500*time.Millisecond
 		})
-		leader := f.settled()
+		var leader *node
+		eventually(t, "a transfer hangs", func() bool {
+			leader = f.settled()
+			err := leader.TransferLeadership(inTime(t), "")
+			return len(hangs) > 0 && registry.KindOf(err) == registry.Unavailable && leader.raft.State() == raft.Leader
+		})
 		name := leader.cfg.Name
-		if err := leader.TransferLeadership(inTime(t), ""); registry.KindOf(err) != registry.Unavailable {
-			t.Fatalf("a transfer that hangs: %v", err)
-		}
 		if off {
 			f.mustBeStuck(name)
 			return

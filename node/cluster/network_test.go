@@ -33,6 +33,9 @@ type memNet struct {
 	// onCall, if set before the nodes start, is told of every call before it is sent; an error is the answer.
 	onCall func(from, to, method string, request []byte) error
 
+	// onInstall, if set before the nodes start, stands between a state and the stream on which it is sent.
+	onInstall func(from, to string, data io.Reader) io.Reader
+
 	mu    sync.Mutex
 	moved sync.Cond // something has changed: whoever waits for a link or for bytes looks again
 	links map[[2]string]*link
@@ -427,6 +430,9 @@ func (t *memTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, 
 func (t *memTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, q *raft.InstallSnapshotRequest, a *raft.InstallSnapshotResponse, data io.Reader) error {
 	if err := t.hook(id, "InstallSnapshot"); err != nil {
 		return err
+	}
+	if t.links.net.onInstall != nil {
+		data = t.links.net.onInstall(t.links.name, string(id), data)
 	}
 	return t.NetworkTransport.InstallSnapshot(id, target, q, a, data)
 }
