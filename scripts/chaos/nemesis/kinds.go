@@ -36,18 +36,18 @@ var lanes = []struct {
 		{PowerCut, (*fleet.Fleet).HasDisks, powerCut},
 		{RestartAll, nil, restartAll},
 	}},
-	{"wires", 2500, 5000, []fault{
+	{"wires", 1800, 3800, []fault{
 		{Partition, (*fleet.Fleet).HasWires, partition},
 		{OneWay, (*fleet.Fleet).HasWires, oneWay},
 	}},
-	{"disks", 3000, 6000, []fault{
+	{"disks", 2500, 5000, []fault{
 		{FullDisk, (*fleet.Fleet).HasDisks, fullDisk},
 		{SlowDisk, (*fleet.Fleet).HasDisks, slowDisk},
 	}},
 	{"members", 2000, 5000, []fault{
 		{Members, nil, members},
 	}},
-	{"office", 4000, 12000, []fault{
+	{"office", 3000, 8000, []fault{
 		{Transfer, nil, transfer},
 	}},
 }
