@@ -150,17 +150,7 @@ func (c *Cluster) remove(ctx context.Context, name string) error {
 	if !member(members, name) {
 		return &registry.Error{Kind: registry.NotFound, Detail: fmt.Sprintf("there is no node %s in the cluster", name)}
 	}
-	heard := c.heard.all()
-	voters, alive := 0, 0
-	for _, s := range members.Servers {
-		if s.Suffrage != raft.Voter || s.ID == raft.ServerID(name) {
-			continue
-		}
-		voters++
-		if h, ok := heard[string(s.ID)]; s.ID == raft.ServerID(c.cfg.Name) || ok && time.Since(h.at) <= clockReportAge {
-			alive++
-		}
-	}
+	voters, alive := c.answering(ctx, members, name)
 	if alive < voters/2+1 {
 		return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf(
 			"without %s there would be %d voters of which %d are alive: expected a majority; bring others back, or join new ones, first", name, voters, alive)}
@@ -173,6 +163,31 @@ func (c *Cluster) remove(ctx context.Context, name string) error {
 	}
 	c.cfg.OnChange(fmt.Sprintf("node %s leaves", name))
 	return c.change(ctx, c.raft.RemoveServer(raft.ServerID(name), 0, c.cfg.ProposeTimeout))
+}
+
+// answering asks all voters but one, and says how many they are and how many answer now. What they last reported
+// would not do: it may be from a moment before one died, and who was just elected has no reports.
+func (c *Cluster) answering(ctx context.Context, members raft.Configuration, but string) (voters, alive int) {
+	ctx, cancel := context.WithTimeout(ctx, 4*c.cfg.HeartbeatTimeout)
+	defer cancel()
+	answers := make(chan error, len(members.Servers))
+	for _, s := range members.Servers {
+		switch name := string(s.ID); {
+		case s.Suffrage != raft.Voter || name == but:
+			continue
+		case name == c.cfg.Name:
+			answers <- nil
+		default:
+			go func() { answers <- c.call(ctx, name, methodConfirm, none{}, nil) }()
+		}
+		voters++
+	}
+	for range voters {
+		if <-answers == nil {
+			alive++
+		}
+	}
+	return voters, alive
 }
 
 func (c *Cluster) transfer(to string) error {
