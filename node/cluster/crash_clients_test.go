@@ -139,15 +139,15 @@ func (w *world) clients(stop <-chan struct{}) *sync.WaitGroup {
 					return
 				case <-time.After(time.Duration(rng.IntN(3000)) * time.Microsecond):
 				}
-				w.act(id, rng, w.hosts[rng.IntN(len(w.hosts))], w.book.pick(rng))
+				w.act(id, rng, w.hosts[rng.IntN(len(w.hosts))], w.book.pick(rng), 45)
 			}
 		})
 	}
 	return &working
 }
 
-// act has a client do one thing.
-func (w *world) act(id int, rng *rand.Rand, h *host, s *subject) {
+// act has a client do one thing: so many of a hundred are writes.
+func (w *world) act(id int, rng *rand.Rand, h *host, s *subject, writes int) {
 	l := h.node()
 	if l == nil {
 		return
@@ -156,7 +156,7 @@ func (w *world) act(id int, rng *rand.Rand, h *host, s *subject) {
 	defer cancel()
 	e := court.Event{Client: id, Node: h.name}
 	l.use(func() {
-		if rng.IntN(100) < 45 {
+		if rng.IntN(100) < writes {
 			w.submit(ctx, l, s, s.next(rng), e)
 		} else {
 			w.read(ctx, l, s, rng, e)

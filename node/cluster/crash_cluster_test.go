@@ -45,7 +45,8 @@ type world struct {
 	over     atomic.Bool
 	ghosts   sync.WaitGroup // nodes that have lost their power, and operators
 	operator sync.Mutex     // one at a time changes the members or wipes a disk
-	sparks   chan string    // hosts that are in a moment at which a power failure is of interest
+	duels    sync.WaitGroup
+	sparks   chan string // hosts that are in a moment at which a power failure is of interest
 	counts   counts
 
 	mu    sync.Mutex
@@ -135,6 +136,7 @@ func (w *world) live(rounds int) {
 		w.heal()
 		close(stop)
 		working.Wait()
+		w.duels.Wait()
 		w.agree()
 		w.judge()
 	}
@@ -426,7 +428,7 @@ func TestCrashClusterFindsSeededBugs(t *testing.T) {
 			t.Parallel()
 			var total counts
 			began := time.Now()
-			for seed := uint64(1); time.Since(began) < 2*time.Minute; seed++ {
+			for seed := uint64(1); time.Since(began) < 5*time.Minute; seed++ {
 				w := newWorld(t, seed, tt.off)
 				w.live(6)
 				total.add(&w.counts)

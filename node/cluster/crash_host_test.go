@@ -294,7 +294,7 @@ func (l *life) durableLog() ([]byte, error) {
 
 // writeBackForEver is what a system does with files that nobody syncs: it writes them when it likes.
 func (l *life) writeBackForEver() {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {

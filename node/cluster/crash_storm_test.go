@@ -215,23 +215,38 @@ func (w *world) install() {
 
 // transfer has another node lead.
 func (w *world) transfer() {
-	l, to := w.leader(), w.voter().name
+	l, to := w.leader(), w.voter()
 	if l == nil {
 		return
 	}
 	if w.rng.IntN(3) > 0 {
 		w.net.calm()
 	}
-	w.did("%s hands over to %s", l.h.name, to)
+	w.did("%s hands over to %s", l.h.name, to.name)
 	w.counts.transfers.Add(1)
 	w.ghosts.Go(func() {
 		l.use(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
-			_ = l.TransferLeadership(ctx, to) // or it does not: both are to be survived
+			_ = l.TransferLeadership(ctx, to.name) // or it does not: both are to be survived
 		})
 	})
+	w.duel(l.h, to)
 	w.rest(200)
+}
+
+// duel has two more clients for a moment: one writes where leadership goes to, one reads the same where it was.
+func (w *world) duel(old, next *host) {
+	s := w.book.pick(w.rng)
+	for id, h := range []*host{old, next} {
+		rng := rand.New(rand.NewPCG(w.rng.Uint64(), 0))
+		w.duels.Go(func() {
+			for began := time.Now(); time.Since(began) < 200*time.Millisecond && !s.full(); {
+				w.act(clientCount+1+id, rng, h, s, 100*id)
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
 }
 
 // threeVote reports whether three nodes are up and all of them know that they are three voters: then a disk may
