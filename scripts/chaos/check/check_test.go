@@ -84,6 +84,7 @@ func TestJudge(t *testing.T) {
 		{"a linearizable read finds nothing", []Event{wrote(1, 0, 1, 1), saw(2, 3, 4, 0, lin)}, []Fault{StaleRead, Staler}},
 		{"refused though it was the head", []Event{wrote(1, 0, 1, 1), refused(1, 2, 3, 2, 1, registry.Conflict, 1)}, []Fault{FalseRefusal}},
 		{"not found though it was made", []Event{wrote(1, 0, 1, 1), refused(1, 2, 3, 2, 1, registry.NotFound, 0)}, []Fault{FalseRefusal}},
+		{"refused by what a read has shown to be past", []Event{wrote(1, 0, 1, 1), lost(1, 2, 2), saw(2, 5, 6, 2, lin), refused(2, 7, 8, 3, 2, registry.Conflict, 1)}, []Fault{FalseRefusal}},
 		{"forbidden", []Event{wrote(1, 0, 1, 1), refused(1, 2, 3, 2, 1, registry.Forbidden, 0)}, []Fault{FalseRefusal}},
 		{"gone", []Event{wrote(1, 0, 1, 1), refused(1, 2, 3, 2, 1, registry.Gone, 0)}, []Fault{FalseRefusal}},
 		{"a known operation refused", []Event{wrote(1, 0, 1, 1), wrote(1, 2, 3, 2), refused(2, 4, 5, 2, 1, registry.Conflict, 2)}, []Fault{FalseRefusal}},

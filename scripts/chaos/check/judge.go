@@ -38,10 +38,10 @@ func classify(ops []porcupine.Operation, patience time.Duration) Fault {
 		return porcupine.CheckOperationsTimeout(model, without(ops, drop), patience) == porcupine.Ok
 	}
 	switch {
-	case explains(func(i in, _ out) bool { return i.action == Read }):
-		return StaleRead
 	case explains(func(i in, o out) bool { return i.action == Submit && o.outcome == Refused }):
 		return FalseRefusal
+	case explains(func(i in, _ out) bool { return i.action == Read }):
+		return StaleRead
 	}
 	return NotLinearizable
 }
