@@ -94,17 +94,18 @@ func TestAStateIsInstalled(t *testing.T) {
 			t.Parallel()
 			network := newNet()
 			var f *fleet
-			var mu sync.Mutex
-			attempts, tripped := 0, make(chan struct{})
+			var once sync.Once
+			tripped := make(chan struct{})
 			network.onInstall = func(from, to string, data io.Reader) io.Reader {
-				mu.Lock()
-				defer mu.Unlock()
-				if attempts++; attempts == 1 && tt.first != nil {
-					r := &trip{Reader: data, at: 20_000}
-					r.do = func() error { defer close(tripped); return tt.first(f, from, r) }
-					return r
+				if tt.first == nil {
+					return data
 				}
-				return data
+				r := &trip{Reader: data, at: 20_000}
+				r.do = func() (err error) {
+					once.Do(func() { err = tt.first(f, from, r); close(tripped) })
+					return err
+				}
+				return r
 			}
 			f = startClusterOn(t, 3, network, tt.disk, nil)
 			f.settled()
