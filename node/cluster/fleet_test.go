@@ -213,8 +213,6 @@ func (s *seat) halt() {
 	}
 }
 
-func (s *seat) restart() { s.halt(); s.start() }
-
 // errPower is why a node that crashes ends.
 var errPower = errors.New("the test took its power")
 

@@ -11,7 +11,6 @@ type guards struct {
 	noCaughtUp      bool // who joins votes at once
 	noClock         bool // a leader proposes whatever its clock says
 	noRecheck       bool // a refusal is given without having confirmed that this node leads
-	pipelining      bool // two messages of Raft under way
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks
 	noAdmission     bool // a node without data votes at once
