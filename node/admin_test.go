@@ -41,3 +41,33 @@ func TestAdminLevel(t *testing.T) {
 		t.Errorf("the level is %d: expected %d", got, state.MaxLevel)
 	}
 }
+
+// A web page in the operator's browser can send to a loopback address, and needs no answer to do harm.
+func TestAdminIsNotForWebPages(t *testing.T) {
+	t.Parallel()
+	n := runNode(t, func(c *Config) { c.Admin = "127.0.0.1:0" })
+	for _, call := range []struct{ method, path string }{
+		{http.MethodPost, "/scrub"}, {http.MethodPost, "/cluster/transfer"}, {http.MethodPost, "/policy"},
+		{http.MethodGet, "/backup"}, {http.MethodGet, "/metrics"}, {http.MethodGet, "/debug/pprof/cmdline"},
+	} {
+		for _, tt := range []struct{ header, value string }{
+			{"Origin", "https://page.example"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "none"}, {},
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), call.method, "http://"+n.Admin()+call.path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.header != "" {
+				r.Header.Set(tt.header, tt.value)
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if refused := res.StatusCode == http.StatusForbidden; refused != (tt.header != "") {
+				t.Errorf("%s %s with %s %q: status %d", call.method, call.path, tt.header, tt.value, res.StatusCode)
+			}
+		}
+	}
+}
