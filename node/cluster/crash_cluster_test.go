@@ -49,6 +49,9 @@ type world struct {
 	sparks   chan string // hosts that are in a moment at which a power failure is of interest
 	counts   counts
 
+	weather sync.Mutex
+	stormy  bool
+
 	mu    sync.Mutex
 	wrong []court.Violation
 	deeds []string // what was done, for who wants to know why
@@ -254,10 +257,8 @@ func (w *world) joinAll() error {
 	return nil
 }
 
-// heal ends all faults and waits until all nodes are members.
+// heal gives all hosts their power and waits until all nodes are members.
 func (w *world) heal() {
-	w.did("peace")
-	w.net.calm()
 	for _, h := range w.hosts {
 		h.start()
 	}

@@ -30,6 +30,8 @@ func (w *world) storm(d time.Duration) {
 	for _, h := range harms {
 		sum += h.weight
 	}
+	w.turn(true)
+	defer w.turn(false)
 	until := time.Now().Add(d)
 	for time.Now().Before(until) && len(w.violations()) == 0 {
 		n := w.rng.IntN(sum)
@@ -40,6 +42,16 @@ func (w *world) storm(d time.Duration) {
 			}
 		}
 		w.rest([]int{1, 10, 50, 200}[w.rng.IntN(4)])
+	}
+}
+
+// turn makes the weather. When the storm is over, nothing harms the links any more.
+func (w *world) turn(stormy bool) {
+	w.weather.Lock()
+	defer w.weather.Unlock()
+	if w.stormy = stormy; !stormy {
+		w.did("peace")
+		w.net.calm()
 	}
 }
 
@@ -71,8 +83,13 @@ func (w *world) spark(name string) {
 	}
 }
 
-// onRPC sees a state being sent and leadership being handed over.
+// onRPC sees a state being sent and leadership being handed over, also by nodes that end, in peace.
 func (w *world) onRPC(from, to, rpc string) error {
+	w.weather.Lock()
+	defer w.weather.Unlock()
+	if !w.stormy {
+		return nil
+	}
 	switch rpc {
 	case "InstallSnapshot":
 		w.spark([]string{from, to}[rand.IntN(2)])
