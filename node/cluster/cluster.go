@@ -55,7 +55,9 @@ type Cluster struct {
 	compacting sync.Mutex // one at a time changes TrailingLogs and cuts the log
 	scrubbed   atomic.Uint64
 
-	quit      chan struct{} // closed by Close: loops end
+	quit      chan struct{}   // closed by Close: loops end
+	living    context.Context // over then, too
+	die       context.CancelFunc
 	closeOnce sync.Once
 	closeErr  error
 	loops     sync.WaitGroup
@@ -85,6 +87,8 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 	}
 	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	c.fresh.epoch = time.Now()
+	living, die := context.WithCancel(context.Background())
+	c.living, c.die = living, die
 	c.space.watch(cfg.Dir, cfg.MinFree)
 	if err := c.openStores(); err != nil {
 		return nil, err
@@ -270,6 +274,7 @@ func (c *Cluster) shutdown() error {
 		_ = c.handOver("")
 	}
 	close(c.quit)
+	c.die()
 	ended := c.raft.Shutdown()
 	// Raft waits for what is being sent and received, a whole state perhaps: that ends with its transport.
 	if trans, ok := c.trans.trans.(raft.WithClose); ok {

@@ -100,6 +100,9 @@ func (c *Cluster) call(ctx context.Context, name, method string, request, reply 
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx) // whoever asks, the answer is of no use to a node that closes
+	defer cancel()
+	defer c.atQuit(cancel)()
 	answer, err := c.links.Call(ctx, name, method, data)
 	if err != nil {
 		return &unreachedError{name: name, cause: err}

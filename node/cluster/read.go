@@ -104,17 +104,12 @@ func (c *Cluster) serveRounds(rounds *readRounds, find func(context.Context) (ui
 // untilQuit is a context that ends with the node.
 func (c *Cluster) untilQuit() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
-	stop := make(chan struct{})
-	go func() {
-		select {
-		case <-c.quit:
-		case <-stop:
-		}
-		cancel()
-	}()
-	var once sync.Once
-	return ctx, func() { once.Do(func() { close(stop) }) }
+	forget := c.atQuit(cancel)
+	return ctx, func() { forget(); cancel() }
 }
+
+// atQuit has f called when the node closes, unless forget is called before.
+func (c *Cluster) atQuit(f func()) (forget func() bool) { return context.AfterFunc(c.living, f) }
 
 // readIndex is the index up to which everything was committed at some moment after the call: the commit
 // index, taken in a term in which this node has committed, and then a majority that knew of no newer term.
