@@ -35,7 +35,7 @@ type Node struct {
 	installed atomic.Uint64 // states of other nodes, each of which began another session
 
 	public, admin net.Listener // admin is nil when it is off
-	ready         chan struct{}
+	ready, broken chan struct{}
 	closeOnce     sync.Once
 	closeErr      error
 }
@@ -52,7 +52,7 @@ func Open(ctx context.Context, config Config, version string, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{config: config, version: version, log: log, ready: make(chan struct{})}
+	n := &Node{config: config, version: version, log: log, ready: make(chan struct{}), broken: make(chan struct{})}
 	if n.lock, err = lockDir(config.Data); err != nil {
 		return nil, err
 	}
@@ -142,6 +142,10 @@ func (n *Node) Admin() string {
 
 // Ready is closed once the node answers and has a policy. It never is when Run fails before.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Broken is closed when a fault of its own makes the node unfit to go on. Run returns then, and Close is to be
+// called, but either may wait for ever for a disk that hangs: whoever runs the process ends it after a while.
+func (n *Node) Broken() <-chan struct{} { return n.broken }
 
 // Close closes what Open opened, in the order that loses nothing: the listeners, Raft, the state. Run
 // must have returned. Calling it again returns the same.

@@ -138,7 +138,7 @@ func (n *Node) live(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil // stopped before it began
 			}
-			if !errors.Is(err, cluster.ErrReplaced) {
+			if s.cluster.Err() == nil { // else it is said below
 				return err
 			}
 		} else if !announced {
@@ -152,6 +152,7 @@ func (n *Node) live(ctx context.Context) error {
 		case <-s.cluster.Done():
 		}
 		if err := s.cluster.Err(); !errors.Is(err, cluster.ErrReplaced) {
+			close(n.broken)
 			return fmt.Errorf("the node cannot go on: %w", err)
 		}
 		n.installed.Add(1)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -166,6 +167,7 @@ func (a *app) serve(ctx context.Context, config node.Config, readyFile string, l
 	manager.send("STATUS=waiting until the registry can be read and written")
 	watch, stop := context.WithCancel(ctx)
 	defer stop()
+	go endBroken(n, config.ShutdownGrace, log)
 	var work sync.WaitGroup
 	var announced error
 	work.Go(func() { manager.live(watch) })
@@ -183,6 +185,18 @@ func (a *app) serve(ctx context.Context, config node.Config, readyFile string, l
 	stop()
 	work.Wait()
 	return errors.Join(configError(err), announced, unannounce(readyFile))
+}
+
+// brokenGrace is how long a broken node may take to end, beyond what requests are given.
+const brokenGrace = 10 * time.Second
+
+// endBroken ends the process when a broken node does not end by itself: its disk hangs, and so does whatever
+// waits for it. There is nothing to lose by that, for nothing is acknowledged any more.
+func endBroken(n *node.Node, grace time.Duration, log *slog.Logger) {
+	<-n.Broken()
+	time.Sleep(grace + brokenGrace)
+	log.Error("the node does not end, its disk hangs: the process is ended")
+	os.Exit(exitUnavailable)
 }
 
 // configError marks an error of the configuration as one of usage: the same start would fail again.
