@@ -263,7 +263,7 @@ func (w *world) heal() {
 		h.start()
 	}
 	w.operator.Lock() // who still changes the members ends first
-	w.operator.Unlock()
+	defer w.operator.Unlock()
 	for _, h := range w.hosts {
 		h.start()
 	}

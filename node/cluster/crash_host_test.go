@@ -47,8 +47,7 @@ type life struct {
 	closed bool         // for good, so that no client comes any more
 	ended  sync.Once
 
-	mu    sync.Mutex
-	image []byte // of a log that is not synced: what the disk holds of it
+	image []byte // of a log that is not synced: what the disk holds of it; log.mu guards it
 }
 
 // tiny is a state that is opened thousands of times.
