@@ -155,6 +155,9 @@ func openCheckpoint(st *state.Store, place *Place, h archive.Header) (*Checkpoin
 // configuration that the state does not know is persisted when it is closed: Raft deletes the log in which
 // the old one stands. When another node's state is installed, it is written to the sink as it comes.
 func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, c raft.Configuration, at uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+	if applied, _ := s.st.Applied(); index > applied {
+		s.came.Store(time.Now().UnixNano()) // of another node's state: it may stall before its first byte
+	}
 	return &sink{snaps: s, id: fmt.Sprintf("%d-%d-%d", term, index, time.Now().UnixNano()), index: index, term: term, configuration: raft.EncodeConfiguration(c), at: at}, nil
 }
 
@@ -225,12 +228,12 @@ func (s *sink) Cancel() error {
 
 // Close implements raft.SnapshotSink. Raft closes a sink twice.
 func (s *sink) Close() error {
+	s.snaps.came.Store(0)
 	switch {
 	case s.closed:
 		return nil
 	case s.receiver != nil:
 		s.closed = true
-		s.snaps.came.Store(0)
 		return s.take()
 	}
 	data, at := s.snaps.st.Configuration()
