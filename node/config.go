@@ -99,7 +99,7 @@ type Config struct {
 	// ShutdownGrace is how long running requests may take to end when the node is stopped. Default 10 s.
 	ShutdownGrace time.Duration
 
-	// CacheBytes is the memory for blocks of the state on disk. Default: the state's own.
+	// CacheBytes is the memory for blocks of the state on disk. Default 128 MiB.
 	CacheBytes int64
 
 	// RequestsPerSecond and CreationsPerHour are limits per network address, counted on this node alone.

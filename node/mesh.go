@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"path/filepath"
 	"sync"
 	"time"
@@ -160,17 +161,24 @@ func (l *meshLinks) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 
 // Call implements cluster.Links.
 func (l *meshLinks) Call(ctx context.Context, name, method string, request []byte) ([]byte, error) {
+	client := l.control
+	if method == cluster.MethodSubmit {
+		client = l.writes
+	}
+	return post(ctx, client, name, method, request)
+}
+
+func post(ctx context.Context, client *http.Client, name, method string, request []byte) ([]byte, error) {
 	reached := false
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached = true }})
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+name+"/call/"+method, bytes.NewReader(request))
 	if err != nil {
 		return nil, err
 	}
-	client := l.control
-	if method == cluster.MethodSubmit {
-		client = l.writes
-	}
 	response, err := client.Do(r)
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err // which names the node by itself
+	}
 	if err != nil && !reached {
 		return nil, fmt.Errorf("%w: %w", cluster.ErrNotSent, err)
 	}
@@ -188,6 +196,13 @@ func (l *meshLinks) Call(ctx context.Context, name, method string, request []byt
 		return nil, fmt.Errorf("status %d: %.200s", response.StatusCode, reply)
 	}
 	return reply, nil
+}
+
+// Probe implements cluster.Prober, over a connection of its own.
+func (l *meshLinks) Probe(ctx context.Context, name, address, method string, request []byte) ([]byte, error) {
+	client := &http.Client{Transport: l.mesh.peer.RoundTripper(func(string) (string, bool) { return address, true })}
+	defer client.CloseIdleConnections()
+	return post(ctx, client, name, method, request)
 }
 
 // Interrupt implements cluster.Interrupter.

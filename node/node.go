@@ -87,7 +87,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if !begun && n.founds() {
+	if !begun && (n.founds() || n.config.Policy != "") {
 		if _, err := firstPolicy(n.config); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -110,7 +111,11 @@ func (o *operator) ask(ctx context.Context, method, path string, body []byte) (*
 	}
 	res, err := o.http.Do(req)
 	if err != nil {
-		return nil, &registry.Error{Kind: registry.Unavailable, Detail: fmt.Sprintf("operator's address %s: %v: is the node running?", o.address, err)}
+		detail := fmt.Sprintf("operator's address %s: %v: is the node running?", o.address, err)
+		if timeout, ok := errors.AsType[net.Error](err); ctx.Err() != nil || ok && timeout.Timeout() {
+			detail = fmt.Sprintf("operator's address %s has not answered yet, and is not waited for any longer: the node may be doing it still, see dcann cluster status", o.address)
+		}
+		return nil, &registry.Error{Kind: registry.Unavailable, Detail: detail}
 	}
 	if res.StatusCode/100 == 2 {
 		return res, nil

@@ -41,6 +41,9 @@ reach the new node (its node-address or node-listen).`,
 			Address string `json:"address"`
 			Replica bool   `json:"replica"`
 		}{p.Name, p.Address, replica}
+		if !replica {
+			a.say("%s joins; it votes as soon as it has caught up, whether this command waits for that or not", p.Name)
+		}
 		if err := a.operator(address, a.long(c)).json(c.Context(), http.MethodPost, "/cluster/join", question, nil); err != nil {
 			return err
 		}

@@ -47,7 +47,9 @@ is asked knows.
 }
 
 func writeOverview(w io.Writer, o cluster.Overview) {
-	if o.Leader == "" {
+	if o.Removed {
+		_ = printLine(w, "node %s was removed from this registry: stop it; ask a member how the registry is", o.Node)
+	} else if o.Leader == "" {
 		_ = printLine(w, "nobody leads in term %d, as node %s knows: no majority of those that vote is in touch", o.Term, o.Node)
 	} else {
 		_ = printLine(w, "%s leads in term %d; %d entries are committed; the state has level %d", o.Leader, o.Term, o.Commit, o.Level)

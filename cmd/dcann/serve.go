@@ -49,7 +49,7 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.Var(size[int64]{&c.LogBytes}, "log-bytes", "log kept for nodes that were away, in bytes or as 256MiB (default 256MiB)")
 	f.DurationVar(&c.ScrubEvery, "scrub-every", node.DefaultScrubEvery, "how often erased data is made to leave the files")
 	f.DurationVar(&c.ShutdownGrace, "shutdown-grace", node.DefaultShutdownGrace, "how long requests may take to end at a stop")
-	f.Var(size[int64]{&c.CacheBytes}, "cache-bytes", "memory for blocks of the state on disk (default 256MiB)")
+	f.Var(size[int64]{&c.CacheBytes}, "cache-bytes", "memory for blocks of the state on disk (default 128MiB)")
 	f.IntVar(&c.RequestsPerSecond, "requests-per-second", 0, "limit of one address (default 1000, negative: none)")
 	f.IntVar(&c.CreationsPerHour, "creations-per-hour", 0, "limit of one address (default 100, negative: none)")
 	f.BoolVar(&c.LimitLoopback, "limit-loopback", false, "apply these limits to this machine too")

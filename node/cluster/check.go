@@ -36,6 +36,14 @@ type hashReply struct {
 // from disk and compares its rows with the hash, which takes minutes on a large state; nothing waits for it.
 // Any node may be asked. The error's kind is Unavailable.
 func (c *Cluster) Check(ctx context.Context, full bool) (CheckReport, error) {
+	done, err := c.use()
+	if err != nil {
+		return CheckReport{}, err
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer c.atQuit(cancel)()
 	if c.inOffice() != nil || c.alone() {
 		return c.onCheck(ctx, checkRequest{Full: full})
 	}
@@ -44,7 +52,7 @@ func (c *Cluster) Check(ctx context.Context, full bool) (CheckReport, error) {
 	if leader == "" {
 		return report, c.because(errNoLeader)
 	}
-	err := c.call(ctx, leader, methodCheck, checkRequest{Full: full}, &report)
+	err = c.call(ctx, leader, methodCheck, checkRequest{Full: full}, &report)
 	return report, err
 }
 
@@ -140,6 +148,11 @@ func (c *Cluster) Backup(ctx context.Context) (*Checkpoint, error) {
 	if c.place == nil {
 		return nil, errNoInstall
 	}
+	done, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	wait, cancel := context.WithTimeout(ctx, c.cfg.LeaderWait)
 	_ = c.ReadIndex(wait) // a backup is wanted most when nobody leads any more
 	cancel()

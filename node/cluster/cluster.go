@@ -42,6 +42,7 @@ type Cluster struct {
 	fresh    freshness
 	ticked   atomic.Int64 // when follow last looked, in the unit of fresh
 	sole     atomic.Bool  // this node is the only voter
+	gone     atomic.Bool  // it is no member any more
 	doubt    atomic.Bool  // it stood still, and whether it still leads was not confirmed since
 	doubting atomic.Bool  // a confirmation is under way for that
 	heard    reports      // of the others, while this node leads
@@ -58,6 +59,8 @@ type Cluster struct {
 	quit      chan struct{}   // closed by Close: loops end
 	living    context.Context // over then, too
 	die       context.CancelFunc
+	using     sync.RWMutex // held for reading by every call from outside that uses the state
+	over      bool         // guarded by using: the state may be closed
 	closeOnce sync.Once
 	closeErr  error
 	loops     sync.WaitGroup
@@ -253,11 +256,25 @@ func (c *Cluster) fallSilent() {
 	_ = c.unlink()
 }
 
+// use begins a call that uses the state; done ends it. After Close no call uses the state any more.
+func (c *Cluster) use() (done func(), err error) {
+	c.using.RLock()
+	if c.over {
+		c.using.RUnlock()
+		return nil, errClosing
+	}
+	return c.using.RUnlock, nil
+}
+
 // Close stops accepting, lets what is under way finish for a moment, makes the state durable so that the
-// next start has nothing to replay, and closes the log. Calling it again returns the same.
+// next start has nothing to replay, and closes the log. The state may be closed then: no call uses it any more.
+// Calling it again returns the same.
 func (c *Cluster) Close() error {
 	c.closeOnce.Do(func() {
 		err := c.shutdown()
+		c.using.Lock()
+		c.over = true
+		c.using.Unlock()
 		if c.Err() == nil { // else it is not to be trusted, or another has taken its place
 			err = errors.Join(err, c.st.Flush())
 		}

@@ -133,7 +133,11 @@ func (s *seat) live(ctx context.Context, stopped chan struct{}, dir string, fs v
 		case <-n.Done():
 		}
 		s.set(nil, n.Err())
-		if err := n.close(); err != nil && n.Err() == nil {
+		err = n.Cluster.Close()
+		n.looking.Lock() // who looks into the state has looked
+		err = errors.Join(err, n.closeState())
+		n.looking.Unlock()
+		if err != nil && n.Err() == nil {
 			s.f.t.Errorf("%s: close: %v", s.name, err)
 		}
 		if err := n.Err(); !errors.Is(err, ErrReplaced) {
@@ -184,7 +188,7 @@ func (s *seat) open(ctx context.Context, dir string, fs vfs.FS) (*node, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	return &node{Cluster: c, st: st, dir: dir}, nil
+	return &node{looking: new(sync.RWMutex), Cluster: c, st: st, dir: dir}, nil
 }
 
 // node is who runs there now; nil if nobody does.
@@ -379,6 +383,11 @@ func (f *fleet) mustHold(name string, all ...*passport) {
 
 // holds reports whether the state shows p as p knows itself.
 func (n *node) holds(p *passport) bool {
+	n.looking.RLock()
+	defer n.looking.RUnlock()
+	if n.closed {
+		return false
+	}
 	v, err := n.st.Record(p.id)
 	return err == nil && v.Head == p.head
 }

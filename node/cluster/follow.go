@@ -125,6 +125,7 @@ func (c *Cluster) follow() {
 		paused := p.tick(now, c.maxPause())
 		c.ticked.Store(c.fresh.since(now))
 		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
+		c.gone.Store(c.removed())
 		c.fresh.reached(c.applied.load())
 		if c.machine.snaps.stalled() {
 			c.cfg.OnChange("nothing comes any more of the state that is being received: it will be sent anew")

@@ -36,12 +36,18 @@ func (c *Cluster) Join(ctx context.Context, p Peer, replica bool) error {
 	if err := c.onLeader(ctx, membershipRequest{Change: changeJoin, Name: p.Name, Address: p.Address, Replica: replica}); err != nil || replica {
 		return err
 	}
-	for ctx.Err() == nil {
+	for seen := false; ctx.Err() == nil; {
+		there := false
 		for _, s := range c.members().Servers {
 			if s.ID == raft.ServerID(p.Name) && s.Suffrage == raft.Voter {
 				return nil
 			}
+			there = there || s.ID == raft.ServerID(p.Name)
 		}
+		if seen && !there {
+			return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf("node %s was removed again before it had caught up", p.Name)}
+		}
+		seen = there
 		select {
 		case <-time.After(leaderPoll):
 		case <-ctx.Done():
@@ -134,9 +140,15 @@ func (c *Cluster) join(ctx context.Context, r membershipRequest) error {
 		case s.ID == id && s.Suffrage == raft.Voter && r.Replica:
 			return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s votes: remove it before it is joined as a replica", id)}
 		case s.ID == id && s.Suffrage == raft.Voter:
+			if err := c.probe(ctx, r); err != nil {
+				return err
+			}
 			c.cfg.OnChange(fmt.Sprintf("node %s moves to %s", id, address))
 			return c.change(ctx, c.raft.AddVoter(id, address, 0, c.cfg.ProposeTimeout))
 		}
+	}
+	if err := c.probe(ctx, r); err != nil {
+		return err
 	}
 	c.cfg.OnChange(fmt.Sprintf("node %s at %s joins", id, address))
 	if c.cfg.guards.noCaughtUp {
@@ -144,6 +156,57 @@ func (c *Cluster) join(ctx context.Context, r membershipRequest) error {
 	}
 	return c.change(ctx, c.raft.AddNonvoter(id, address, 0, c.cfg.ProposeTimeout))
 }
+
+// Prober is implemented by Links that can ask a node at an address which may not be where they know it.
+type Prober interface {
+	Probe(ctx context.Context, name, address, method string, request []byte) (reply []byte, err error)
+}
+
+// probe asks the node that is to be a member, before anything is changed: a wrong address would cut it off, or
+// cost its vote.
+func (c *Cluster) probe(ctx context.Context, r membershipRequest) error {
+	links, ok := c.links.(Prober)
+	if !ok {
+		return nil
+	}
+	answer, err := hail(ctx, links, r)
+	switch {
+	case err != nil:
+		return unavailable("node %s does not answer at %s: %v; nothing was changed: start it first, or say where it is", r.Name, r.Address, err)
+	case answer.Replica && !r.Replica:
+		return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is a replica by its own settings: join it as one (--replica), or change its settings", r.Name)}
+	case r.Replica && !answer.Replica:
+		return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is no replica by its own settings: expected replica: true there, or that it is joined to vote", r.Name)}
+	}
+	return nil
+}
+
+// hail says hello to a node that may have been started a moment ago.
+func hail(ctx context.Context, links Prober, r membershipRequest) (answer helloReply, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	request, err := encode(none{})
+	if err != nil {
+		return answer, err
+	}
+	for {
+		data, failed := links.Probe(ctx, r.Name, r.Address, methodHello, request)
+		if failed == nil {
+			return answer, openAnswer(data, &answer)
+		}
+		if err == nil || ctx.Err() == nil { // what was wrong before the time was over says more
+			err = failed
+		}
+		select {
+		case <-time.After(beginPoll):
+		case <-ctx.Done():
+			return answer, err
+		}
+	}
+}
+
+// probeTime is how long a node that is to join may take to answer.
+const probeTime = 5 * time.Second
 
 func (c *Cluster) remove(ctx context.Context, name string) error {
 	members := c.members()
@@ -288,3 +351,9 @@ func (c *Cluster) allKnow(level uint32) error {
 
 // transferStall is after how many election time-outs a leadership transfer hangs: Raft gives it one.
 const transferStall = 6
+
+// removed reports whether this node was a member and, as its own state says, is none any more.
+func (c *Cluster) removed() bool {
+	servers, _ := c.committedMembers()
+	return len(servers) > 0 && !member(raft.Configuration{Servers: servers}, c.cfg.Name)
+}

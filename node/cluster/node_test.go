@@ -22,6 +22,8 @@ type node struct {
 	st     *state.Store
 	dir    string
 	closed bool // the state is
+
+	looking *sync.RWMutex // held for reading by who looks into the state while the node may be closed
 }
 
 // small is a state that takes little memory, of which many tests run at once.
@@ -49,7 +51,7 @@ func openAt(ctx context.Context, dir, stateDir string, o state.Options, change f
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	return &node{Cluster: c, st: st, dir: dir}, nil
+	return &node{looking: new(sync.RWMutex), Cluster: c, st: st, dir: dir}, nil
 }
 
 func (n *node) close() error { return errors.Join(n.Cluster.Close(), n.closeState()) }

@@ -11,12 +11,16 @@ import (
 
 // Overview is what an operator sees of the whole cluster, as its leader knows it.
 type Overview struct {
-	Node   string       `json:"node"`             // who answered
-	Leader string       `json:"leader,omitempty"` // empty if nobody is known to lead
-	Term   uint64       `json:"term"`
-	Commit uint64       `json:"commit"` // index
-	Level  uint32       `json:"level"`  // of the state (DESIGN 8)
-	Nodes  []NodeStatus `json:"nodes"`  // by name
+	Node   string `json:"node"`             // who answered
+	Leader string `json:"leader,omitempty"` // empty if nobody is known to lead
+	Term   uint64 `json:"term"`
+	Commit uint64 `json:"commit"` // index
+	Level  uint32 `json:"level"`  // of the state (DESIGN 8)
+
+	// Removed says that Node, which answered by itself, is no member any more.
+	Removed bool `json:"removed,omitempty"`
+
+	Nodes []NodeStatus `json:"nodes"` // by name
 }
 
 // NodeStatus is one member of the cluster. What it has not reported itself is zero.
@@ -61,6 +65,11 @@ type NodeCheck struct {
 
 // Overview is what the leader knows of all members; when there is none, what this node knows by itself.
 func (c *Cluster) Overview(ctx context.Context) (Overview, error) {
+	done, err := c.use()
+	if err != nil {
+		return Overview{}, err
+	}
+	defer done()
 	if leader := c.leader(); leader != "" && leader != c.cfg.Name && !c.alone() {
 		var o Overview
 		if err := c.call(ctx, leader, methodOverview, none{}, &o); err == nil {
@@ -72,6 +81,7 @@ func (c *Cluster) Overview(ctx context.Context) (Overview, error) {
 
 func (c *Cluster) onOverview() (Overview, error) {
 	o := Overview{Node: c.cfg.Name, Leader: c.leader(), Term: c.raft.CurrentTerm(), Commit: c.raft.CommitIndex(), Level: c.st.Level()}
+	o.Removed = c.removed()
 	heard := c.heard.all()
 	if c.raft.State() != raft.Leader {
 		heard = nil // of an office that has ended

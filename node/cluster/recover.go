@@ -45,6 +45,9 @@ func Recover(cfg Config, place *Place) error {
 	if err := c.settleInstalled(); err != nil {
 		return err
 	}
+	if members := c.members(); len(members.Servers) > 0 && !member(members, cfg.Name) {
+		return fmt.Errorf("node %s was removed from its registry, as its own data says: it must not go on with them; empty its data directory and join it", cfg.Name)
+	}
 	if err := checkTogether(c.log, st); err != nil {
 		return err
 	}
@@ -108,7 +111,7 @@ func Restore(ctx context.Context, cfg Config, dir string, r io.Reader, members [
 		return h, errors.Join(err, place.fs.RemoveAll(path))
 	}
 	if err := place.swap(name, h.Index, h.Term); err != nil {
-		return h, err
+		return h, errors.Join(err, place.discard(name))
 	}
 	return h, beginLog(cfg, h.Term)
 }

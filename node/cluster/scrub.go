@@ -22,6 +22,14 @@ const scrubbedFile = "scrubbed"
 // An erasure that is itself the last entry can only be cut on a node that leads; elsewhere the error says
 // so and the next Scrub, after any other entry, does it.
 func (c *Cluster) Scrub(ctx context.Context) error {
+	done, err := c.use()
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer c.atQuit(cancel)()
 	c.compacting.Lock()
 	defer c.compacting.Unlock()
 	if c.st.ErasureIndex() <= c.scrubbed.Load() {

@@ -57,6 +57,11 @@ type Status struct {
 
 // Status describes the node now.
 func (c *Cluster) Status() Status {
+	done, err := c.use()
+	if err != nil {
+		return Status{Name: c.cfg.Name}
+	}
+	defer done()
 	_ = c.space.check()
 	durable, _ := c.st.DurableIndex()
 	first, _ := c.log.FirstIndex()
@@ -113,6 +118,9 @@ const readyStall = 2
 func (c *Cluster) Ready() error {
 	if err := c.Err(); err != nil {
 		return err
+	}
+	if c.gone.Load() {
+		return unavailable("node %s was removed from this registry: stop it; to have it back, join it again (dcann cluster join)", c.cfg.Name)
 	}
 	if err := c.Bounded(); err != nil {
 		return err

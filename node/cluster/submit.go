@@ -92,6 +92,11 @@ func (c *Cluster) level(level uint32) submission {
 
 // submit has s written here if this node leads, else by the one that does.
 func (c *Cluster) submit(ctx context.Context, s submission) (r state.Result, err error) {
+	done, err := c.use()
+	if err != nil {
+		return r, err
+	}
+	defer done()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
 	defer cancel()
 	err = c.patiently(ctx, func() (err error) {
