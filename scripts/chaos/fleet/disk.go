@@ -187,6 +187,5 @@ func (n *Node) ThawDisk() error { return n.disk.thaw() }
 
 // PowerCut kills the node and loses what its disk had not been told to keep. It has to be started again.
 func (n *Node) PowerCut() error {
-	n.Kill()
-	return n.disk.powerCut()
+	return n.atRest(n.disk.powerCut)
 }

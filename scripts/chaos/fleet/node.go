@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,8 +22,11 @@ type Node struct {
 	HTTP    string // for clients
 	Replica bool
 
+	disks sync.Mutex // held by who works on the disk of a node that does not run
+
 	mu     sync.Mutex
 	wanted bool          // to be started again when it ends
+	held   int           // how many work on its disk: it is not started meanwhile, but after
 	cmd    *exec.Cmd     // nil while it does not run
 	gone   chan struct{} // closed when cmd has ended and was waited for
 	exits  map[string]int
@@ -49,7 +53,7 @@ func (n *Node) Start() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.wanted = true
-	if n.cmd != nil {
+	if n.cmd != nil || n.held > 0 {
 		return nil
 	}
 	return n.spawn()
@@ -102,7 +106,7 @@ func (n *Node) supervise(cmd *exec.Cmd, gone chan struct{}) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.wanted && n.cmd == nil {
+	if n.wanted && n.cmd == nil && n.held == 0 {
 		if err := n.spawn(); err != nil {
 			n.fleet.config.Log.Error("a node cannot be started", "node", n.Name, "error", err)
 		}
@@ -185,10 +189,25 @@ func (n *Node) Exits() map[string]int {
 	return exits
 }
 
-// Wipe removes all that the node has stored. It must not run.
+// Wipe kills the node and removes all that it has stored. Whoever starts it meanwhile, for another fault, starts
+// it when that is done.
 func (n *Node) Wipe() error {
-	if n.Runs() {
-		return fmt.Errorf("wipe %s: it runs", n.Name)
+	return n.atRest(func() error { return os.RemoveAll(n.data()) })
+}
+
+// atRest kills the node and calls do while it cannot be started, one at a time.
+func (n *Node) atRest(do func() error) error {
+	n.mu.Lock()
+	n.held++
+	n.mu.Unlock()
+	n.Kill()
+	n.disks.Lock()
+	err := do()
+	n.disks.Unlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.held--; n.held > 0 || !n.wanted || n.cmd != nil {
+		return err
 	}
-	return os.RemoveAll(n.data())
+	return errors.Join(err, n.spawn())
 }

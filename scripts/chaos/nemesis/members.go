@@ -25,7 +25,6 @@ func members(ctx context.Context, l *lane) error {
 		l.config.Violation(check.Violation{Kind: check.NoRecovery, Detail: n.Name + " cannot be removed"})
 		return nil
 	}
-	n.Kill()
 	if err := n.Wipe(); err != nil {
 		return err
 	}
