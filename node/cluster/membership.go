@@ -157,57 +157,6 @@ func (c *Cluster) join(ctx context.Context, r membershipRequest) error {
 	return c.change(ctx, c.raft.AddNonvoter(id, address, 0, c.cfg.ProposeTimeout))
 }
 
-// Prober is implemented by Links that can ask a node at an address which may not be where they know it.
-type Prober interface {
-	Probe(ctx context.Context, name, address, method string, request []byte) (reply []byte, err error)
-}
-
-// probe asks the node that is to be a member, before anything is changed: a wrong address would cut it off, or
-// cost its vote.
-func (c *Cluster) probe(ctx context.Context, r membershipRequest) error {
-	links, ok := c.links.(Prober)
-	if !ok {
-		return nil
-	}
-	answer, err := hail(ctx, links, r)
-	switch {
-	case err != nil:
-		return unavailable("node %s does not answer at %s: %v; nothing was changed: start it first, or say where it is", r.Name, r.Address, err)
-	case answer.Replica && !r.Replica:
-		return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is a replica by its own settings: join it as one (--replica), or change its settings", r.Name)}
-	case r.Replica && !answer.Replica:
-		return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is no replica by its own settings: expected replica: true there, or that it is joined to vote", r.Name)}
-	}
-	return nil
-}
-
-// hail says hello to a node that may have been started a moment ago.
-func hail(ctx context.Context, links Prober, r membershipRequest) (answer helloReply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	request, err := encode(none{})
-	if err != nil {
-		return answer, err
-	}
-	for {
-		data, failed := links.Probe(ctx, r.Name, r.Address, methodHello, request)
-		if failed == nil {
-			return answer, openAnswer(data, &answer)
-		}
-		if err == nil || ctx.Err() == nil { // what was wrong before the time was over says more
-			err = failed
-		}
-		select {
-		case <-time.After(beginPoll):
-		case <-ctx.Done():
-			return answer, err
-		}
-	}
-}
-
-// probeTime is how long a node that is to join may take to answer.
-const probeTime = 5 * time.Second
-
 func (c *Cluster) remove(ctx context.Context, name string) error {
 	members := c.members()
 	if !member(members, name) {
@@ -253,39 +202,6 @@ func (c *Cluster) answering(ctx context.Context, members raft.Configuration, but
 	return voters, alive
 }
 
-func (c *Cluster) transfer(to string) error {
-	if to == "" || to == c.cfg.Name {
-		if to != "" {
-			return nil
-		}
-		return c.handOver("")
-	}
-	for _, s := range c.members().Servers {
-		if s.ID == raft.ServerID(to) && s.Suffrage == raft.Voter {
-			return c.handOver(to)
-		}
-	}
-	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s is no voter of this cluster: expected one that is, to lead it", to)}
-}
-
-// handOver makes another node lead: the named one, or whichever Raft chooses.
-func (c *Cluster) handOver(to string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*c.cfg.HeartbeatTimeout)
-	defer cancel()
-	f := c.raft.LeadershipTransfer
-	if to != "" {
-		address, _ := c.addressOf(to)
-		f = func() raft.Future {
-			return c.raft.LeadershipTransferToServer(raft.ServerID(to), raft.ServerAddress(address))
-		}
-	}
-	if err := c.await(ctx, f()); err != nil {
-		c.transferring.Store(true) // perhaps it still is: watchTransfers finds out
-		return unavailable("leadership was not handed over: %v; node %s leads on", err, c.cfg.Name)
-	}
-	return nil
-}
-
 // change waits until a change of the configuration is committed. When it is not in time, it may be later.
 func (c *Cluster) change(ctx context.Context, f raft.IndexFuture) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ProposeTimeout)
@@ -297,38 +213,6 @@ func (c *Cluster) change(ctx context.Context, f raft.IndexFuture) error {
 		return unavailable("the change of the members was not confirmed: %v; see dcann cluster status, and try again", err)
 	}
 	return nil
-}
-
-// watchTransfers gives the node up when Raft refuses writes because of a leadership transfer that does not
-// end: a known defect when the transfer is interrupted (DESIGN 9). It has no other remedy than a restart. Once
-// a write was refused Raft is asked again and again, since writes may be rare.
-func (c *Cluster) watchTransfers() {
-	tick := time.NewTicker(c.cfg.HeartbeatTimeout)
-	defer tick.Stop()
-	var since time.Time
-	for {
-		select {
-		case <-tick.C:
-		case <-c.quit:
-			return
-		}
-		if !since.IsZero() && !c.transferring.Load() && c.inOffice() != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), c.cfg.HeartbeatTimeout)
-			_, _ = c.appendTick(ctx)
-			cancel()
-		}
-		if !c.transferring.Swap(false) || c.raft.State() != raft.Leader {
-			since = time.Time{}
-			continue
-		}
-		if since.IsZero() {
-			since = time.Now()
-		}
-		if stuck := time.Since(since); stuck > transferStall*c.cfg.HeartbeatTimeout && !c.cfg.guards.noTransferWatch {
-			c.fail(fmt.Errorf("a leadership transfer has not ended for %s, and Raft refuses writes meanwhile: the node must be started anew", stuck.Round(time.Millisecond)))
-			return
-		}
-	}
 }
 
 // allKnow refuses a level that some member's release does not know: that node would stop at the first command
@@ -348,9 +232,6 @@ func (c *Cluster) allKnow(level uint32) error {
 	}
 	return nil
 }
-
-// transferStall is after how many election time-outs a leadership transfer hangs: Raft gives it one.
-const transferStall = 6
 
 // removed reports whether this node was a member and, as its own state says, is none any more.
 func (c *Cluster) removed() bool {
