@@ -45,7 +45,7 @@ func (c *Cluster) answer(ctx context.Context, from, method string, request []byt
 	}
 	if method != methodAdmit && method != methodConfirm && !member(c.members(), from) {
 		// Unavailable: it says nothing of a write that a client sent to that node.
-		return reply(none{}, unavailable("node %s is not a member of this cluster: ask another", from))
+		return reply(none{}, errStranger)
 	}
 	switch method {
 	case methodConfirm:
@@ -95,14 +95,15 @@ type problem struct {
 	Head       registry.OpID    `cbor:"3,keyasint,omitempty"`
 	Country    registry.Country `cbor:"4,keyasint,omitempty"`
 	RetryAfter time.Duration    `cbor:"5,keyasint,omitempty"`
-	NotWritten bool             `cbor:"6,keyasint,omitempty"` // see notWritten
+	NotWritten bool             `cbor:"6,keyasint,omitempty"` // it is errNoLeader
+	Stranger   bool             `cbor:"7,keyasint,omitempty"` // it is errStranger
 }
 
 func problemOf(err error) *problem {
 	if err == nil {
 		return nil
 	}
-	p := &problem{Kind: registry.KindOf(err), Detail: err.Error(), NotWritten: errors.Is(err, errNoLeader)}
+	p := &problem{Kind: registry.KindOf(err), Detail: err.Error(), NotWritten: errors.Is(err, errNoLeader), Stranger: errors.Is(err, errStranger)}
 	if own, ok := errors.AsType[*registry.Error](err); ok {
 		p.Head, p.Country, p.RetryAfter = own.Head, own.Country, own.RetryAfter
 	}
@@ -115,6 +116,8 @@ func (p *problem) err() error {
 		return nil
 	case p.NotWritten:
 		return errNoLeader
+	case p.Stranger:
+		return errStranger
 	}
 	return &registry.Error{Kind: p.Kind, Detail: p.Detail, Head: p.Head, Country: p.Country, RetryAfter: p.RetryAfter}
 }

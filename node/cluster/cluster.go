@@ -42,6 +42,7 @@ type Cluster struct {
 	fresh    freshness
 	ticked   atomic.Int64 // when follow last looked, in the unit of fresh
 	sole     atomic.Bool  // this node is the only voter
+	disowned atomic.Bool  // the leader says so
 	gone     atomic.Bool  // it is no member any more
 	doubt    atomic.Bool  // it stood still, and whether it still leads was not confirmed since
 	doubting atomic.Bool  // a confirmation is under way for that

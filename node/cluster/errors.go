@@ -18,6 +18,7 @@ func unavailable(format string, args ...any) error {
 }
 
 var (
+	errStranger = &registry.Error{Kind: registry.Unavailable, Detail: "the node that was asked is not a member of the registry any more: ask another", RetryAfter: retryAfter}
 	errClosing  = &registry.Error{Kind: registry.Unavailable, Detail: "the node is shutting down: ask another", RetryAfter: retryAfter}
 	errNoLeader = &registry.Error{Kind: registry.Unavailable, Detail: "this node does not lead, or not yet: nothing was written, try again", RetryAfter: retryAfter}
 	errUnknown  = &registry.Error{Kind: registry.Unavailable, Detail: "outcome unknown, safe to retry: the same signed object is never applied twice", RetryAfter: retryAfter}

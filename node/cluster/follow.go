@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,7 +126,7 @@ func (c *Cluster) follow() {
 		paused := p.tick(now, c.maxPause())
 		c.ticked.Store(c.fresh.since(now))
 		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
-		c.gone.Store(c.removed())
+		c.gone.Store(c.removed() || c.disowned.Load())
 		c.fresh.reached(c.applied.load())
 		if c.machine.snaps.stalled() {
 			c.cfg.OnChange("nothing comes any more of the state that is being received: it will be sent anew")
@@ -222,7 +223,9 @@ func (c *Cluster) ask(ctx context.Context, leader string) {
 	defer cancel()
 	before := time.Now()
 	var answer followReply
-	if err := c.call(ctx, leader, methodFollow, c.report(), &answer); err != nil {
+	err := c.call(ctx, leader, methodFollow, c.report(), &answer)
+	c.disowned.Store(errors.Is(err, errStranger)) // who is removed is told nothing else any more
+	if err != nil {
 		return
 	}
 	if answer.Term >= c.raft.CurrentTerm() {

@@ -81,7 +81,7 @@ func (c *Cluster) Overview(ctx context.Context) (Overview, error) {
 
 func (c *Cluster) onOverview() (Overview, error) {
 	o := Overview{Node: c.cfg.Name, Leader: c.leader(), Term: c.raft.CurrentTerm(), Commit: c.raft.CommitIndex(), Level: c.st.Level()}
-	o.Removed = c.removed()
+	o.Removed = c.gone.Load()
 	heard := c.heard.all()
 	if c.raft.State() != raft.Leader {
 		heard = nil // of an office that has ended
