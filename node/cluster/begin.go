@@ -41,11 +41,14 @@ func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
 	if c.links, err = c.cfg.Net.Connect(c.addressOf, c.answer); err != nil {
 		return err
 	}
-	if !empty || c.cfg.guards.noAdmission && c.founding() && c.reachAll(ctx) {
+	if !empty {
 		return nil
 	}
 	said := ""
 	for {
+		if c.cfg.guards.noAdmission && c.founding() && c.reachAll(ctx) {
+			return nil
+		}
 		what, found, err := c.lookAround(ctx)
 		switch {
 		case err != nil:
