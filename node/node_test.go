@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds how long a test waits for something that must come.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // running is a node that answers, and how to stop it.
 type running struct {

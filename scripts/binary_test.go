@@ -77,10 +77,10 @@ func startNode(t *testing.T) (url, data string) {
 			if err != nil {
 				t.Errorf("the node ended with %v\n%s", err, log.String())
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(90 * time.Second):
 			_ = cmd.Process.Kill()
 			<-gone
-			t.Errorf("the node did not stop within 30 s\n%s", log.String())
+			t.Errorf("the node did not stop within 90 s\n%s", log.String())
 		}
 	})
 	deadline := time.After(60 * time.Second)

@@ -134,7 +134,7 @@ func TestClusterScript(t *testing.T) {
 	key := filepath.Join(dir, "alice.pem")
 	script(t, "", nil, dcann, "key", "new", "--out", key)
 	id := strings.TrimSpace(script(t, "", nil, dcann, "--registry", r.urls["n2"], "passport", "create", "--rotation", key))
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for statusOf(t, r.urls["r1"]+"/v1/records/"+id) != http.StatusOK {
 		if time.Now().After(deadline) {
 			t.Fatal("the replica does not get what was written")

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a script waits for a condition before it fails.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // TestScripts runs the whole binary through the scripts in testdata/script. Beside testscript's own
 // commands they have:

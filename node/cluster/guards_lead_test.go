@@ -166,7 +166,7 @@ func TestATransferThatHangsEnds(t *testing.T) {
 		}
 		select {
 		case <-leader.Done():
-		case <-time.After(30 * time.Second):
+		case <-time.After(90 * time.Second):
 			t.Fatal("a leadership transfer hangs, and the node does not end")
 		}
 		if errors.Is(leader.Err(), ErrReplaced) {

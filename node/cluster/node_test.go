@@ -210,11 +210,11 @@ func (n *node) mustKeepTheRule(t testing.TB) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(90 * time.Second)
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("%s: it did not come in 30 s", what)
+			t.Fatalf("%s: it did not come in 90 s", what)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

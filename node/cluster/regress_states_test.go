@@ -137,7 +137,7 @@ func (f *fleet) wait(still *standstill, from, to string) {
 	f.t.Helper()
 	select {
 	case <-still.reached:
-	case <-time.After(30 * time.Second):
+	case <-time.After(90 * time.Second):
 		f.t.Fatal("no state was sent, or too small a one")
 	}
 	eventually(f.t, "what was sent comes", func() bool { return !f.net.onItsWay(from, to) })
@@ -162,7 +162,7 @@ func (s *seat) mustHalt(doing string) {
 	go func() { s.halt(); close(halted) }()
 	select {
 	case <-halted:
-	case <-time.After(30 * time.Second):
+	case <-time.After(90 * time.Second):
 		s.f.t.Fatalf("a node that %s cannot be stopped", doing)
 	}
 }
