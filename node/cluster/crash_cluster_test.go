@@ -202,7 +202,7 @@ func (w *world) describe() string {
 }
 
 // peace is how long a cluster in peace may take to be well.
-const peace = 90 * time.Second
+const peace = 45 * time.Second
 
 // found begins the cluster, sometimes with a power failure in the middle of it.
 func (w *world) found() {
