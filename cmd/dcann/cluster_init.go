@@ -14,14 +14,7 @@ import (
 	"github.com/dcann/dcann/registry/jws"
 )
 
-func newClusterInitCommand(a *app) *cobra.Command {
-	var dir, country, policyFile string
-	var nodes, replicas, add, addReplicas []string
-	var parts policyFlags
-	c := &cobra.Command{
-		Use:   "init --dir DIR --country CC --node NAME=ADDRESS,HTTP …",
-		Short: "write the configuration, certificates and keys of all nodes of a registry",
-		Long: `Writes into a new directory what several nodes need to be one registry:
+const clusterInitLong = `Writes into a new directory what several nodes need to be one registry:
 
   DIR/NAME/              all that node NAME needs; take it to the node's machine
   DIR/NAME/node.yaml     for dcann serve --config; it explains itself
@@ -37,7 +30,16 @@ others run.
 
 With --add or --add-replica, a directory that was made before gets one node more, to join
 the running cluster. An operator with a certificate authority of their own needs none of
-this, only the same node.yaml.`,
+this, only the same node.yaml.`
+
+func newClusterInitCommand(a *app) *cobra.Command {
+	var dir, country, policyFile string
+	var nodes, replicas, add, addReplicas []string
+	var parts policyFlags
+	c := &cobra.Command{
+		Use:   "init --dir DIR --country CC --node NAME=ADDRESS,HTTP …",
+		Short: "write the configuration, certificates and keys of all nodes of a registry",
+		Long:  clusterInitLong,
 		Example: `  dcann cluster init --dir D --country xa \
       --node n1=127.0.0.1:7501,127.0.0.1:7401 \
       --node n2=127.0.0.1:7502,127.0.0.1:7402 \
