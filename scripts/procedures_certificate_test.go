@@ -34,13 +34,13 @@ func procedureCertificate(t *testing.T) {
 
 	g = d.open("A new authority")
 	all := []string{"n1", "n2", "n3"}
-	g.upTo("install -m 644 D/both.pem D/n3/ca.pem")
+	g.upTo("dcann cluster renew --dir D --add-authority")
 	taken(all...)
 	d.awaitHealthy("D/n1", 3)
-	g.upTo("for n in n1 n2 n3; do install -m 600")
+	g.upTo("dcann cluster renew --dir D")
 	taken(all...)
 	d.awaitHealthy("D/n1", 3)
-	g.upTo("for n in n1 n2 n3; do install -m 644 D/ca-2.pem")
+	g.upTo("dcann cluster renew --dir D --drop-authorities")
 	taken(all...)
 	g.upTo("dcann cluster status")
 	g.end()

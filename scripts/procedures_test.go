@@ -41,7 +41,7 @@ func newDesk(t *testing.T) *desk {
 	if testing.Short() {
 		t.Skip("the operator's procedures run real clusters, which takes long: left out by -short")
 	}
-	for _, tool := range []string{"curl", "openssl"} {
+	for _, tool := range []string{"curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			if os.Getenv("CI") != "" {
 				t.Fatalf("%s, which the operator's guide uses, is missing", tool)

@@ -12,5 +12,5 @@ started with (--config D/n1/node.yaml) or its operator's address (--admin unix:P
 node hands them on to the one that leads.`,
 		newClusterInitCommand(a), newClusterStatusCommand(a), newClusterJoinCommand(a), newClusterRemoveCommand(a),
 		newClusterTransferCommand(a), newClusterCheckCommand(a), newClusterPolicyCommand(a), newClusterUpgradeCommand(a),
-		newClusterRecoverCommand(a))
+		newClusterRenewCommand(a), newClusterRecoverCommand(a))
 }

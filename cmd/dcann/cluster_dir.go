@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/dcann/dcann/node"
 	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/node/peer"
@@ -23,6 +25,7 @@ type clusterDir struct {
 	policy        []byte // signed, with a line's end
 	accreditation []byte // PEM; nil if the policy was signed elsewhere
 	authority     *peer.Authority
+	trusted       []byte // PEM: the certificates of all authorities that the nodes believe
 }
 
 func (l layout) founder(name string) bool {
@@ -46,11 +49,11 @@ func (d clusterDir) write(plan []plannedNode, now time.Time) error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return usageError{err}
 	}
-	cert, key, err := d.authority.PEM()
+	_, key, err := d.authority.PEM()
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{authorityCertFile: cert, authorityKeyFile: key}
+	files := map[string][]byte{authorityCertFile: d.trusted, authorityKeyFile: key}
 	if d.accreditation != nil {
 		files[node.AccreditationFile] = d.accreditation
 	}
@@ -80,25 +83,14 @@ func (d clusterDir) filesOf(n plannedNode, now time.Time) (map[string][]byte, er
 	if err != nil {
 		return nil, err
 	}
-	ca, _, err := d.authority.PEM()
-	if err != nil {
-		return nil, err
-	}
-	return map[string][]byte{nodeFile: text, nodeCertFile: cert, nodeKeyFile: key, nodeCAFile: ca, nodePolicyFile: d.policy}, nil
+	return map[string][]byte{nodeFile: text, nodeCertFile: cert, nodeKeyFile: key, nodeCAFile: d.trusted, nodePolicyFile: d.policy}, nil
 }
 
 // checkYAML reads a configuration as dcann serve will, so that what it refuses is said now.
 func (d clusterDir) checkYAML(n plannedNode, text []byte) error {
-	tmp, err := os.CreateTemp("", "dcann-node-*.yaml")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	_, err = configFromYAML(tmp.Name())
+	_, err := serveFrom(func(flags *pflag.FlagSet) error {
+		return setFromYAML(flags, bytes.NewReader(text), d.path(n.Name, nodeFile))
+	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
@@ -108,15 +100,15 @@ func (d clusterDir) checkYAML(n plannedNode, text []byte) error {
 // openClusterDir reads what dcann cluster init left in dir, and which nodes it holds.
 func openClusterDir(dir string) (clusterDir, []plannedNode, error) {
 	d := clusterDir{layout: layout{Dir: dir}}
-	cert, err := os.ReadFile(filepath.Join(dir, authorityCertFile))
-	if err != nil {
+	var err error
+	if d.trusted, err = os.ReadFile(filepath.Join(dir, authorityCertFile)); err != nil {
 		return d, nil, usagef("%v: expected a directory that dcann cluster init made", err)
 	}
 	key, err := os.ReadFile(filepath.Join(dir, authorityKeyFile))
 	if err != nil {
-		return d, nil, usagef("%v: without the key of the authority no certificate can be made; put it back for as long as nodes are added", err)
+		return d, nil, usagef("%v: without the key of the authority no certificate can be made; put it back for as long as that takes", err)
 	}
-	if d.authority, err = peer.LoadAuthority(cert, key); err != nil {
+	if d.authority, err = peer.LoadAuthority(d.trusted, key); err != nil {
 		return d, nil, usageError{fmt.Errorf("%s: %w", dir, err)}
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*", nodeFile))
@@ -218,6 +210,23 @@ func writeTree(dir string, files map[string][]byte) (err error) {
 		return err
 	}
 	return syncDir(parent)
+}
+
+// replaceFile writes a file, whole or not at all, whatever stood there.
+func replaceFile(path string, content []byte, mode fs.FileMode) (err error) {
+	tmp, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return usageError{err}
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
+	written := filepath.Join(tmp, filepath.Base(path))
+	if err := writeNew(written, content, mode); err != nil {
+		return err
+	}
+	if err := os.Rename(written, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // syncDir makes what was done to the entries of a directory survive a crash.

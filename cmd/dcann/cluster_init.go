@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dcann/dcann/node/cluster"
-	"github.com/dcann/dcann/node/peer"
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/jws"
 )
@@ -167,7 +166,10 @@ func (d *clusterDir) found(a *app, country, policyFile string, change func(*regi
 		}
 	}
 	d.policy = append(d.policy, '\n')
-	d.authority, err = peer.NewAuthority("dcann registry of country "+string(d.Country), a.now())
+	if d.authority, err = newAuthority(d.Country, a.now()); err != nil {
+		return err
+	}
+	d.trusted, _, err = d.authority.PEM()
 	return err
 }
 

@@ -28,8 +28,8 @@ func (l layout) path(name, file string) string { return filepath.Join(l.Dir, nam
 // writes is a string in YAML too.
 var nodeYAML = template.Must(template.New(nodeFile).Parse(`# Node {{.Node.Name}} of the registry of country {{.Country}}. Start it, every time, with
 #   dcann serve --config {{.File}}
-# Every flag of dcann serve can stand here under its name. Paths are absolute, so that it does not matter
-# where the node is started from.
+# Every flag of dcann serve can stand here under its name. Relative paths are from the directory of this file,
+# which can be moved as a whole, such as to the machine of the node.
 
 # The name of this node, for ever: its certificate says it, and the others know it by it.
 name: {{printf "%q" .Node.Name}}
@@ -79,18 +79,21 @@ func (l layout) yaml(n plannedNode) ([]byte, error) {
 	err := nodeYAML.Execute(&text, map[string]any{
 		"Node": n, "Country": l.Country, "Founders": l.Founders,
 		"Founder": slices.ContainsFunc(l.Founders, func(p cluster.Peer) bool { return p.Name == n.Name }),
-		"File":    l.path(n.Name, nodeFile), "Data": l.path(n.Name, nodeDataDir), "Policy": l.path(n.Name, nodePolicyFile),
-		"Cert": l.path(n.Name, nodeCertFile), "Key": l.path(n.Name, nodeKeyFile), "CA": l.path(n.Name, nodeCAFile),
+		"File":    nodeFile, "Data": nodeDataDir, "Policy": nodePolicyFile, "Cert": nodeCertFile, "Key": nodeKeyFile, "CA": nodeCAFile,
 	})
 	return text.Bytes(), err
 }
 
 // serveFromYAML is what dcann serve takes from a file alone, validated.
 func serveFromYAML(path string) (serveFlags, error) {
+	return serveFrom(func(flags *pflag.FlagSet) error { return setFromFile(flags, path) })
+}
+
+func serveFrom(set func(*pflag.FlagSet) error) (serveFlags, error) {
 	var s serveFlags
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	s.add(flags)
-	if err := setFromFile(flags, path); err != nil {
+	if err := set(flags); err != nil {
 		return s, err
 	}
 	config, err := s.nodeConfig()

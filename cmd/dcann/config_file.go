@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -39,7 +40,18 @@ func (a *app) configure(flags *pflag.FlagSet) error {
 
 // setFromFile gives flags that have no value yet those of a YAML file.
 func setFromFile(flags *pflag.FlagSet, path string) error {
-	values, err := readConfigFile(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return usageError{fmt.Errorf("--config: %w", err)}
+	}
+	defer f.Close()
+	return setFromYAML(flags, f, path)
+}
+
+// setFromYAML is setFromFile with what the file says. Relative paths in it are from the file's directory, so
+// that it does not matter where the node is started from, and the directory can be moved.
+func setFromYAML(flags *pflag.FlagSet, text io.Reader, path string) error {
+	values, err := readConfig(text, path)
 	if err != nil {
 		return err
 	}
@@ -51,22 +63,51 @@ func setFromFile(flags *pflag.FlagSet, path string) error {
 		if f.Changed {
 			continue
 		}
-		if err := f.Value.Set(value); err != nil {
+		if err := f.Value.Set(located(f, filepath.Dir(path), value)); err != nil {
 			return usagef("%s: %s: %q: %v", path, name, value, err)
 		}
 	}
 	return nil
 }
 
-// readConfigFile reads a flat YAML mapping; a list becomes what a flag of several values takes.
-func readConfigFile(path string) (map[string]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--config: %w", err)}
+// isPath marks a flag whose value is a path, isSocket one whose value may be unix:PATH.
+const (
+	isPath   = "dcann_path"
+	isSocket = "dcann_socket"
+)
+
+// mark gives the flags of these names an annotation.
+func mark(flags *pflag.FlagSet, as string, names ...string) {
+	for _, name := range names {
+		if err := flags.SetAnnotation(name, as, nil); err != nil {
+			panic(err) // there is no such flag
+		}
 	}
-	defer f.Close()
+}
+
+// located is the value of f, read from a file in dir.
+func located(f *pflag.Flag, dir, value string) string {
+	if _, ok := f.Annotations[isPath]; ok {
+		return pathFrom(dir, value)
+	}
+	socket, ok := strings.CutPrefix(value, "unix:")
+	if _, may := f.Annotations[isSocket]; may && ok {
+		return "unix:" + pathFrom(dir, socket)
+	}
+	return value
+}
+
+func pathFrom(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// readConfig reads a flat YAML mapping; a list becomes what a flag of several values takes.
+func readConfig(text io.Reader, path string) (map[string]string, error) {
 	var nodes map[string]yaml.Node
-	err = yaml.NewDecoder(io.LimitReader(f, maxConfigFile)).Decode(&nodes)
+	err := yaml.NewDecoder(io.LimitReader(text, maxConfigFile)).Decode(&nodes)
 	if errors.Is(err, io.EOF) {
 		return nil, nil // an empty file sets nothing
 	}

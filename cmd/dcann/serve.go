@@ -33,7 +33,7 @@ type serveFlags struct {
 
 func (s *serveFlags) add(f *pflag.FlagSet) {
 	c := &s.config
-	f.StringVar(&s.file, "config", "", "YAML file with these flags as names; flags and DCANN_* win over it")
+	f.StringVar(&s.file, "config", "", "YAML file with these flags as names, paths from its directory; flags and DCANN_* win over it")
 	f.StringVar(&c.Data, "data", "", "directory that holds the registry; one process at a time")
 	f.StringVar(&c.Name, "name", node.DefaultName, "name of this node, for ever")
 	f.StringVar(&c.HTTP, "http", node.DefaultHTTP, "public address, host:port; port 0 picks a free one")
@@ -58,6 +58,8 @@ func (s *serveFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&s.readyFile, "ready-file", "", "file that is there, with the node's addresses as JSON, while the node answers")
 	f.StringVar(&s.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+	mark(f, isPath, "data", "policy", "tls-cert", "tls-key", "node-cert", "node-key", "node-ca", "ready-file")
+	mark(f, isSocket, "admin")
 }
 
 func newServeCommand(a *app) *cobra.Command {
@@ -72,7 +74,7 @@ makes a registry to try things on: the accreditation key is then DATA/accreditat
 
 Every flag can also be set in the environment, as DCANN_ and its name in upper case with
 _ for -, or in the YAML file of --config under its name. A flag wins over the environment,
-the environment over the file.
+the environment over the file. Relative paths in the file are from the file's directory.
 
 Several nodes are one registry: dcann cluster init writes what each needs into a file for
 --config. Without --node-listen a node is alone.`,

@@ -82,7 +82,7 @@ func newSystemdUnitCommand(a *app) *cobra.Command {
 		Long: `Prints a unit file for a node: started when it answers, watched, restarted when it ends, and
 kept from everything on the machine but its own directories. The settings of FILE decide what
 it may write and whether it may listen on a port below 1024; print the unit anew when they
-change. All paths in FILE must be absolute.`,
+change.`,
 		Example: `  dcann systemd-unit --config /etc/dcann/node.yaml > /etc/systemd/system/dcann.service
   systemctl daemon-reload && systemctl enable --now --no-block dcann`,
 		Args: exactly(),
@@ -98,10 +98,6 @@ change. All paths in FILE must be absolute.`,
 		if err != nil {
 			return err
 		}
-		writes, err := s.writes(file)
-		if err != nil {
-			return err
-		}
 		program, err := os.Executable()
 		if err != nil {
 			return err
@@ -112,7 +108,7 @@ change. All paths in FILE must be absolute.`,
 		}
 		var quoted []string
 		inTemporary := false
-		for _, path := range writes {
+		for _, path := range s.writes() {
 			quoted = append(quoted, unitQuote(path))
 			inTemporary = inTemporary || strings.HasPrefix(path, "/tmp/") || strings.HasPrefix(path, "/var/tmp/")
 		}
@@ -132,33 +128,21 @@ change. All paths in FILE must be absolute.`,
 
 func writeUnit(w io.Writer, values map[string]any) error { return unitFile.Execute(w, values) }
 
-// writes are the directories that the node writes to; the error is one of usage.
-func (s serveFlags) writes(file string) ([]string, error) {
-	c := s.config
-	for name, path := range map[string]string{
-		"data": c.Data, "policy": c.Policy, "tls-cert": c.TLSCert, "tls-key": c.TLSKey, "ready-file": s.readyFile,
-		"node-cert": c.NodeCert, "node-key": c.NodeKey, "node-ca": c.NodeCA,
-	} {
-		if path != "" && !filepath.IsAbs(path) {
-			return nil, usagef("%s: %s is %q: expected an absolute path, since systemd starts programs elsewhere", file, name, path)
-		}
-	}
-	dirs := []string{filepath.Clean(c.Data)}
+// writes are the directories that the node writes to, absolute if the file was named so.
+func (s serveFlags) writes() []string {
+	dirs := []string{filepath.Clean(s.config.Data)}
 	add := func(path string) {
 		if dir := filepath.Dir(path); !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
-	if socket, ok := strings.CutPrefix(c.Admin, "unix:"); ok {
-		if !filepath.IsAbs(socket) {
-			return nil, usagef("%s: admin is %q: expected an absolute path, since systemd starts programs elsewhere", file, c.Admin)
-		}
+	if socket, ok := strings.CutPrefix(s.config.Admin, "unix:"); ok {
 		add(socket)
 	}
 	if s.readyFile != "" {
 		add(s.readyFile)
 	}
-	return dirs, nil
+	return dirs
 }
 
 // privileged reports whether a node listens on a port that only root may.

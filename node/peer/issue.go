@@ -51,20 +51,59 @@ func NewAuthority(commonName string, now time.Time) (*Authority, error) {
 	return &Authority{cert: cert, key: key}, nil
 }
 
-// LoadAuthority reads what Authority.PEM wrote.
-func LoadAuthority(certPEM, keyPEM []byte) (*Authority, error) {
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+// LoadAuthority reads what Authority.PEM wrote. certsPEM may hold further certificates, of other authorities:
+// the one of the key is taken.
+func LoadAuthority(certsPEM, keyPEM []byte) (*Authority, error) {
+	certs, err := parseCerts(certsPEM)
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
-	if !pair.Leaf.IsCA {
-		return nil, fmt.Errorf("certificate authority: the certificate of %q is not one of an authority", pair.Leaf.Subject.CommonName)
+	for _, cert := range certs {
+		var pair tls.Certificate
+		if pair, err = tls.X509KeyPair(certToPEM(cert), keyPEM); err != nil {
+			continue
+		}
+		if !cert.IsCA {
+			return nil, fmt.Errorf("certificate authority: the certificate of %q is not one of an authority", cert.Subject.CommonName)
+		}
+		key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+		if !ok {
+			return nil, errors.New("certificate authority: expected an ECDSA key")
+		}
+		return &Authority{cert: cert, key: key}, nil
 	}
-	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("certificate authority: expected an ECDSA key")
+	return nil, fmt.Errorf("certificate authority: no certificate of %d is of its key: %w", len(certs), err)
+}
+
+// Issued reports whether the authority signed the first certificate of certPEM.
+func (a *Authority) Issued(certPEM []byte) (bool, error) {
+	certs, err := parseCerts(certPEM)
+	if err != nil {
+		return false, err
 	}
-	return &Authority{cert: pair.Leaf, key: key}, nil
+	return certs[0].CheckSignatureFrom(a.cert) == nil, nil
+}
+
+// Expires is until when the authority's own certificate is valid, and so every one that it issues.
+func (a *Authority) Expires() time.Time { return a.cert.NotAfter }
+
+// parseCerts reads at least one certificate.
+func parseCerts(text []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("a PEM block is a %.40q: expected a CERTIFICATE", block.Type)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, errors.New("no certificate: expected one as PEM")
+	}
+	return certs, nil
 }
 
 // PEM is the certificate, which every node gets as its CA file, and the private key (PKCS #8), which no

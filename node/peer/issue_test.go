@@ -49,6 +49,28 @@ func TestAuthority(t *testing.T) {
 	if _, err := LoadAuthority(certPEM, nodeKey); err == nil {
 		t.Error("another key was taken for the authority's")
 	}
+	if issued, err := a.Issued(nodeCert); !issued || err != nil {
+		t.Errorf("its own certificate is not its own: %v", err)
+	}
+	next, err := NewAuthority("next", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if issued, err := next.Issued(nodeCert); issued || err != nil {
+		t.Errorf("another's certificate is its own, or %v", err)
+	}
+	if _, err := next.Issued(keyPEM); err == nil {
+		t.Error("a key was taken for a certificate")
+	}
+	nextCert, nextKey, err := next.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bundle := range []string{string(nextCert) + string(certPEM), string(certPEM) + string(nextCert)} {
+		if of, err := LoadAuthority([]byte(bundle), nextKey); err != nil || !of.cert.Equal(next.cert) {
+			t.Errorf("of two authorities the one of the key is not found: %v", err)
+		}
+	}
 	for _, name := range []string{"", "a b", "*.x", "10.0.0.1", "n1="} {
 		if _, _, err := a.Issue(name, nil, now, time.Hour); err == nil {
 			t.Errorf("a certificate was issued for %q", name)
