@@ -21,10 +21,10 @@ func newClusterStatusCommand(a *app) *cobra.Command {
 		Long: `Shows the members of a cluster as its leader sees them; if nobody leads, what the node that
 is asked knows.
 
-  role      leader, voter, replica (never votes), or joining (not yet caught up)
+  role      leader, voter, replica (never votes), joining (not yet caught up), or nonvoter (one of these)
   applied   how far into the log the member's state is
   lag       how many entries that is behind what is committed
-  heard     how long ago the leader heard from it
+  heard     how long ago the leader heard from it; what it has not said is shown as -
   level     the newest level that its release knows; the cluster's own is above the table
   healthy   heard from lately, and caught up`,
 		Example: `  dcann cluster status --config D/n1/node.yaml
@@ -58,18 +58,22 @@ func writeOverview(w io.Writer, o cluster.Overview) {
 	defer t.Flush()
 	fmt.Fprintln(t, "NAME\tADDRESS\tROLE\tAPPLIED\tLAG\tHEARD\tLEVEL\tVERSION\tHEALTHY")
 	for _, n := range o.Nodes {
-		heard, healthy := "never", "no"
+		heard, healthy, applied, lag := "never", "no", "-", "-"
 		if n.Heard != nil {
 			heard = (time.Duration(*n.Heard) * time.Millisecond).String() + " ago"
+			applied, lag = strconv.FormatUint(n.Applied, 10), strconv.FormatUint(n.Lag, 10)
 		}
-		if n.Leader {
+		if n.Leader || n.Name == o.Node {
 			heard = "-"
 		}
 		if n.Healthy {
 			healthy = "yes"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", visible(n.Name), visible(n.Address), role(n),
-			n.Applied, n.Lag, heard, known(uint64(n.MaxLevel)), orDash(visible(n.Version)), healthy)
+		if o.Leader == "" {
+			healthy = "unknown" // who does not lead hears from nobody
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", visible(n.Name), visible(n.Address), role(n),
+			applied, lag, heard, known(uint64(n.MaxLevel)), orDash(visible(n.Version)), healthy)
 	}
 }
 
@@ -81,6 +85,8 @@ func role(n cluster.NodeStatus) string {
 		return "replica"
 	case n.Voter:
 		return "voter"
+	case n.Heard == nil:
+		return "nonvoter" // a replica, or joining: it has not said
 	}
 	return "joining"
 }

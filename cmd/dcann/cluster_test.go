@@ -213,3 +213,23 @@ func TestProgress(t *testing.T) {
 		t.Errorf("%d times: %q", n, w.String())
 	}
 }
+
+func TestStatusShowsNoZerosForWhatIsUnknown(t *testing.T) {
+	t.Parallel()
+	now := int64(0)
+	var out strings.Builder
+	writeOverview(&out, cluster.Overview{Node: "n2", Term: 7, Level: 1, Nodes: []cluster.NodeStatus{
+		{Name: "n1", Address: "a:1", Voter: true},
+		{Name: "n2", Address: "a:2", Voter: true, Heard: &now, Applied: 9, Lag: 1, MaxLevel: 1, Version: "v1"},
+		{Name: "r1", Address: "a:3"},
+	}})
+	want := `nobody leads in term 7, as node n2 knows: no majority of those that vote is in touch
+NAME  ADDRESS  ROLE      APPLIED  LAG  HEARD  LEVEL  VERSION  HEALTHY
+n1    a:1      voter     -        -    never  -      -        unknown
+n2    a:2      voter     9        1    -      1      v1       unknown
+r1    a:3      nonvoter  -        -    never  -      -        unknown
+`
+	if out.String() != want {
+		t.Errorf("status is\n%s\nexpected\n%s", &out, want)
+	}
+}

@@ -44,7 +44,7 @@ type NodeStatus struct {
 
 	MaxLevel uint32 `json:"maxLevel"` // the newest level that its release knows (DESIGN 8)
 	Version  string `json:"version"`  // of its software
-	Healthy  bool   `json:"healthy"`  // heard from lately, and caught up
+	Healthy  bool   `json:"healthy"`  // heard from lately by a leader, and caught up with it
 }
 
 // CheckReport compares the state of all members at one index (DESIGN 8).
@@ -101,7 +101,7 @@ func (c *Cluster) onOverview() (Overview, error) {
 			n.Applied, n.Durable, n.Last, n.Replica, n.MaxLevel, n.Version = r.Applied, r.Durable, r.Last, r.Replica, r.MaxLevel, r.Version
 			n.ClockOffset = heard[n.Name].ahead.Milliseconds()
 			n.Lag = o.Commit - min(r.Applied, o.Commit)
-			n.Healthy = time.Since(at) <= maxSilence && n.Lag <= maxTrailing
+			n.Healthy = o.Leader != "" && time.Since(at) <= maxSilence && n.Lag <= maxTrailing
 		}
 		o.Nodes = append(o.Nodes, n)
 	}
