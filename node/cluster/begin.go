@@ -30,19 +30,27 @@ const foundingIndex = 1
 //   - if somebody has data there is a cluster already. Its leader takes the vote away before this node runs Raft
 //     at all, and gives it back when it has caught up, like that of every other newcomer;
 //   - else it waits.
+//
+// What a node that was restored from a backup may do is told at the type restored.
 func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
 	empty, err := c.empty()
 	if err != nil {
 		return err
 	}
 	if c.cfg.Net == nil {
+		if err := c.endRestored(); err != nil {
+			return err
+		}
 		return bootstrap(c.log, stable, c.st, []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(c.cfg.Name), Address: raft.ServerAddress(c.cfg.Name)}})
 	}
 	if c.links, err = c.cfg.Net.Connect(c.addressOf, c.answer); err != nil {
 		return err
 	}
 	if !empty {
-		return nil
+		if c.cfg.guards.noAdmission {
+			return c.endRestored()
+		}
+		return c.awaitRestored(ctx)
 	}
 	said := ""
 	for {
@@ -96,13 +104,19 @@ type helloReply struct {
 	Begun   bool   `cbor:"1,keyasint"` // it has data beyond what founds a cluster
 	Nodes   []Peer `cbor:"2,keyasint"` // the founding members it was told
 	Replica bool   `cbor:"3,keyasint"`
+
+	Restored *restored `cbor:"4,keyasint,omitempty"` // nil if it did not come from a backup
 }
 
 // hello answers before Raft runs, too.
 func (c *Cluster) hello(string) (helloReply, error) {
 	index, _ := c.st.Applied()
 	last, err := c.log.LastIndex()
-	return helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica}, err
+	if err != nil {
+		return helloReply{}, err
+	}
+	r, err := c.restored()
+	return helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r}, err
 }
 
 // lookAround asks all others once. found says that a cluster is to be founded; otherwise what says what is

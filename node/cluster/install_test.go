@@ -1,9 +1,6 @@
 package cluster
 
 import (
-	"bytes"
-	"context"
-	"fmt"
 	"io"
 	"sync"
 	"testing"
@@ -266,56 +263,4 @@ func TestALostMajorityIsRecoveredFrom(t *testing.T) {
 		f.mustHold(name, append(all, p)...)
 	}
 	f.mustAgree()
-}
-
-// A backup taken while writes go on becomes a registry of one node, and one of three.
-func TestABackupIsRestored(t *testing.T) {
-	t.Parallel()
-	f := startCluster(t, 3, nil)
-	all := f.fill("n3", 50)
-	source := f.settled()
-	backup, err := source.Backup(inTime(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(backup)
-	if err := backup.Close(); err != nil {
-		t.Error(err)
-	}
-	if err != nil || int64(len(data)) != backup.Size() {
-		t.Fatalf("%d bytes of %d: %v", len(data), backup.Size(), err)
-	}
-	for _, count := range []int{1, 3} {
-		t.Run(fmt.Sprint(count), func(t *testing.T) {
-			t.Parallel()
-			g := newFleet(t, count, newNet(), nil)
-			for _, s := range g.seats {
-				s.fs = nil
-				restore := func(ctx context.Context, r io.Reader) error {
-					_, err := Restore(ctx, s.config(s.dir), s.dir, r, g.founders, nil)
-					return err
-				}
-				bad := bytes.Clone(data)
-				bad[len(bad)/2] ^= 1
-				for what, r := range map[string]io.Reader{"altered": bytes.NewReader(bad), "truncated": bytes.NewReader(data[:len(data)-1]), "too long": bytes.NewReader(append(bytes.Clone(data), 0))} {
-					if err := restore(inTime(t), r); err == nil {
-						t.Errorf("an archive that is %s was taken", what)
-					}
-				}
-				if err := restore(inTime(t), bytes.NewReader(data)); err != nil {
-					t.Fatal(err)
-				}
-				if err := restore(inTime(t), bytes.NewReader(data)); err == nil {
-					t.Error("restored over data")
-				}
-				s.start()
-			}
-			p, op := create()
-			g.write("n1", op)
-			for _, s := range g.seats {
-				g.mustHold(s.name, append(all[:len(all):len(all)], p)...)
-			}
-			g.mustAgree()
-		})
-	}
 }

@@ -55,6 +55,9 @@ func Recover(cfg Config, place *Place) error {
 	if address == "" {
 		address = cfg.Name
 	}
+	if err := c.endRestored(); err != nil {
+		return err
+	}
 	return c.appendConfiguration(votersOf([]Peer{{Name: cfg.Name, Address: address}}))
 }
 
@@ -113,7 +116,7 @@ func Restore(ctx context.Context, cfg Config, dir string, r io.Reader, members [
 	if err := place.swap(name, h.Index, h.Term); err != nil {
 		return h, errors.Join(err, place.discard(name))
 	}
-	return h, beginLog(cfg, h.Term)
+	return h, beginLog(cfg, h)
 }
 
 // adopt checks that the state is what the archive says it is, and gives it its new members.
@@ -132,8 +135,9 @@ func adopt(place *Place, path string, h archive.Header, conf raft.Configuration)
 	return errors.Join(err, st.Close())
 }
 
-// beginLog makes an empty Raft log that has seen the term of the state it goes on from.
-func beginLog(cfg Config, term uint64) error {
+// beginLog makes an empty Raft log that has seen the term of the state it goes on from, and knows that this
+// was restored.
+func beginLog(cfg Config, h archive.Header) error {
 	if err := makeDir(vfs.Default, cfg.Dir); err != nil {
 		return err
 	}
@@ -141,7 +145,10 @@ func beginLog(cfg Config, term uint64) error {
 	if err != nil {
 		return err
 	}
-	err = db.SetUint64(keyCurrentTerm, term)
+	// Without the term no node starts on this: it is the last.
+	if err = writeRestored(db, h); err == nil {
+		err = db.SetUint64(keyCurrentTerm, h.Term)
+	}
 	return errors.Join(err, db.Close(), syncDir(cfg.Dir), syncDir(filepath.Dir(cfg.Dir)))
 }
 
