@@ -18,6 +18,7 @@ const (
 	OneWay       Kind = "one-way loss"    // what some send to some others is lost, and the rest is not
 	FullDisk     Kind = "full disk"       // nearly, or to the last block
 	SlowDisk     Kind = "slow disk"       // every write waits, again and again; seldom so long that a watchdog must act
+	DiskLost     Kind = "disk lost"       // a voter loses all it had, and is started as if nothing had happened
 	Members      Kind = "membership"      // a voter or the replica is removed, loses all it had, and joins again
 	Transfer     Kind = "transfer"        // another voter is told to lead
 )
@@ -44,8 +45,9 @@ var lanes = []struct {
 		{FullDisk, (*fleet.Fleet).HasDisks, fullDisk},
 		{SlowDisk, (*fleet.Fleet).HasDisks, slowDisk},
 	}},
-	{"members", 2000, 5000, []fault{
+	{"members", 500, 1500, []fault{
 		{Members, nil, members},
+		{DiskLost, nil, diskLost},
 	}},
 	{"office", 3000, 8000, []fault{
 		{Transfer, nil, transfer},

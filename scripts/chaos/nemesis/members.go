@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dcann/dcann/scripts/chaos/check"
@@ -38,6 +39,43 @@ func members(ctx context.Context, l *lane) error {
 	l.recovered(ctx, Members, n)
 	return nil
 }
+
+// diskLost is over when the node votes again: until then one more loss would be that of a majority.
+func diskLost(ctx context.Context, l *lane) error {
+	n, err := l.follower(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.claims.free(n)
+	l.config.Log.Info("disk lost", "node", n.Name)
+	if err := n.Wipe(); err != nil {
+		return err
+	}
+	if err := n.Start(); err != nil {
+		return err
+	}
+	l.recovered(ctx, DiskLost, n) // first: before it was let in, the leader may still count it as a voter
+	if !l.insist(always(ctx), func(ctx context.Context, leader *fleet.Node) error { return votes(ctx, leader, n) }) {
+		l.config.Violation(check.Violation{Kind: check.NoRecovery, Detail: n.Name + " lost its disk, and does not get its vote back"})
+	}
+	return nil
+}
+
+// votes is nil when n has its vote and has caught up, as the leader sees it.
+func votes(ctx context.Context, leader, n *fleet.Node) error {
+	o, err := leader.Overview(ctx)
+	if err != nil {
+		return err
+	}
+	for _, member := range o.Nodes {
+		if member.Name == n.Name && member.Voter && member.Healthy && o.Leader != "" {
+			return nil
+		}
+	}
+	return errNotYet
+}
+
+var errNotYet = errors.New("it does not vote yet")
 
 // remove is done when n is not among the members, whoever did it: the answer to an earlier call may have been
 // lost.
