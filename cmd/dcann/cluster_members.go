@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dcann/dcann/node/cluster"
 )
 
 func newClusterJoinCommand(a *app) *cobra.Command {
@@ -41,10 +46,14 @@ reach the new node (its node-address or node-listen).`,
 			Address string `json:"address"`
 			Replica bool   `json:"replica"`
 		}{p.Name, p.Address, replica}
-		if !replica {
-			a.say("%s joins; it votes as soon as it has caught up, whether this command waits for that or not", p.Name)
-		}
-		if err := a.operator(address, a.long(c)).json(c.Context(), http.MethodPost, "/cluster/join", question, nil); err != nil {
+		op := a.operator(address, a.long(c))
+		told, stop := context.WithCancel(c.Context())
+		var telling sync.WaitGroup
+		telling.Go(func() { op.tellJoin(told, p.Name) })
+		err = op.json(c.Context(), http.MethodPost, "/cluster/join", question, nil)
+		stop()
+		telling.Wait()
+		if err != nil {
 			return err
 		}
 		as := "a member that votes"
@@ -55,6 +64,29 @@ reach the new node (its node-address or node-listen).`,
 		return nil
 	}
 	return c
+}
+
+// joinPoll is how often it is looked how far a node is that joins.
+const joinPoll = 2 * time.Second
+
+// tellJoin says now and then how far a node is that joins, until ctx is done.
+func (op *operator) tellJoin(ctx context.Context, name string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(joinPoll):
+		}
+		var o cluster.Overview
+		if err := op.json(ctx, http.MethodGet, "/cluster", nil, &o); err != nil {
+			continue
+		}
+		for _, n := range o.Nodes {
+			if n.Name == name && !n.Voter {
+				op.app.say("%s is a member, has applied %d of %d entries, and votes when it has caught up, whether this command waits for that or not", name, n.Applied, o.Commit)
+			}
+		}
+	}
 }
 
 func newClusterRemoveCommand(a *app) *cobra.Command {
@@ -109,16 +141,24 @@ order does this by itself.`,
 		if err != nil {
 			return err
 		}
+		if to == "" && c.Flags().Changed("to") {
+			return usagef("--to is empty: expected the name of a member, or no --to for any")
+		}
 		question := struct {
 			To string `json:"to"`
 		}{to}
-		if err := a.operator(address, a.timeout).json(c.Context(), http.MethodPost, "/cluster/transfer", question, nil); err != nil {
+		op := a.operator(address, a.timeout)
+		if err := op.json(c.Context(), http.MethodPost, "/cluster/transfer", question, nil); err != nil {
 			return err
 		}
-		if to == "" {
-			to = "another node"
+		var o cluster.Overview
+		if err := op.json(c.Context(), http.MethodGet, "/cluster", nil, &o); err != nil || o.Leader == "" {
+			o.Leader = "another node"
 		}
-		a.say("%s leads", to)
+		if to != "" {
+			o.Leader = to
+		}
+		a.say("%s leads", o.Leader)
 		return nil
 	}
 	return c

@@ -46,6 +46,9 @@ func checkAddress(address string) error {
 	if n, err := net.LookupPort("tcp", port); err != nil || n == 0 {
 		return fmt.Errorf("address %q: expected a port of 1 to 65535", address)
 	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("address %q: expected one at which others reach the node, which may listen on all (node-listen, with this as node-address)", address)
+	}
 	return nil
 }
 

@@ -77,7 +77,7 @@ func (c *Cluster) onCheck(ctx context.Context, r checkRequest) (CheckReport, err
 	for i := range report.Nodes {
 		n := &report.Nodes[i]
 		if n.Problem == "" && n.Hash != own {
-			n.Problem = fmt.Sprintf("its state differs from that of the leader, %s: wipe it and let it rejoin, after keeping a copy to find out why", c.cfg.Name)
+			n.Problem = fmt.Sprintf("its state differs from that of the leader, %s: keep a copy of its data directory to find out why, empty it, and start the node again (without a majority besides it, dcann cluster remove it first)", c.cfg.Name)
 		}
 		report.Equal = report.Equal && n.Problem == ""
 	}

@@ -174,6 +174,9 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	members := c.members()
+	if len(members.Servers) > 1 && c.alone() {
+		return errors.Join(toldOfNone(members), c.shutdown())
+	}
 	if len(members.Servers) > 0 && !member(members, c.cfg.Name) && c.alone() {
 		return errors.Join(errNotMember, c.shutdown())
 	}

@@ -32,7 +32,21 @@ func (c *Cluster) forward(ctx context.Context, leader string, s submission) (sta
 		return state.Result{}, c.forwardError(err)
 	}
 	r := answer.state()
+	if r.Err == nil {
+		c.showOwn(ctx, r.Index)
+	}
 	return r, r.Err
+}
+
+// ownWait is how long a forwarded write waits to be seen here, too.
+const ownWait = time.Second
+
+// showOwn waits until a forwarded write can be read here: who wrote at a node will ask there for what was written,
+// and not be told that there is no such thing. A node that is behind answers all the same, for it is written.
+func (c *Cluster) showOwn(ctx context.Context, index uint64) {
+	ctx, cancel := context.WithTimeout(ctx, ownWait)
+	defer cancel()
+	_ = c.applied.wait(ctx, c.quit, index)
 }
 
 // forwardError says what an error of a forward means to whoever submitted.

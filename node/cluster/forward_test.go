@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -168,4 +169,36 @@ func TestAChainThroughAllNodesSurvivesTheirFaults(t *testing.T) {
 		f.mustHold(s.name, chains...)
 	}
 	f.mustAgree()
+}
+
+// Who wrote at a node that does not lead finds there at once what was written.
+func TestAForwardedWriteIsSeenWhereItWasMade(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	follower := f.followers(f.settled())[0]
+	n := f.seat(follower).node()
+	for range 30 {
+		p, op := create()
+		if _, err := n.SubmitOperation(inTime(t), op); err != nil {
+			t.Fatal(err)
+		}
+		if !n.holds(p) {
+			t.Fatal("a follower answered that a passport was created, and does not know it")
+		}
+	}
+}
+
+// A member whose settings have lost the other nodes says so, instead of standing for election for ever.
+func TestAMemberThatIsToldOfNoOthersDoesNotStart(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	f.fill("n1", 3)
+	n1 := f.seat("n1")
+	n1.halt()
+	f.change = func(_ string, c *Config) { c.Net, c.Nodes = nil, nil }
+	n1.start()
+	eventually(t, "n1 ends", func() bool { return n1.err() != nil })
+	if err := n1.err(); !errors.Is(err, registry.Invalid) || !strings.Contains(err.Error(), "n1, n2, n3") {
+		t.Errorf("n1 ended with %v", err)
+	}
 }

@@ -14,7 +14,7 @@ type Overview struct {
 	Node   string `json:"node"`             // who answered
 	Leader string `json:"leader,omitempty"` // empty if nobody is known to lead
 	Term   uint64 `json:"term"`
-	Commit uint64 `json:"commit"` // index
+	Commit uint64 `json:"commit"` // index up to which all is committed, as far as who answered knows
 	Level  uint32 `json:"level"`  // of the state (DESIGN 8)
 
 	// Removed says that Node, which answered by itself, is no member any more.
@@ -80,7 +80,7 @@ func (c *Cluster) Overview(ctx context.Context) (Overview, error) {
 }
 
 func (c *Cluster) onOverview() (Overview, error) {
-	o := Overview{Node: c.cfg.Name, Leader: c.leader(), Term: c.raft.CurrentTerm(), Commit: c.raft.CommitIndex(), Level: c.st.Level()}
+	o := Overview{Node: c.cfg.Name, Leader: c.leader(), Term: c.raft.CurrentTerm(), Commit: max(c.raft.CommitIndex(), c.applied.load()), Level: c.st.Level()}
 	o.Removed = c.gone.Load()
 	heard := c.heard.all()
 	if c.raft.State() != raft.Leader {

@@ -3,11 +3,13 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
+	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/state"
 )
 
@@ -118,6 +120,16 @@ func soleVoter(c raft.Configuration, name string) bool {
 		}
 	}
 	return own && voters == 1
+}
+
+// toldOfNone refuses a member whose settings have lost the others: it could never lead nor follow.
+func toldOfNone(c raft.Configuration) error {
+	var names []string
+	for _, s := range c.Servers {
+		names = append(names, string(s.ID))
+	}
+	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf(
+		"these data are of a registry of the nodes %s, and this node is told of no others: expected node-listen, node and the certificates in its settings, as before (dcann cluster recover makes a node the only one)", strings.Join(names, ", "))}
 }
 
 var errNotMember = errors.New("this node's name is not in the Raft configuration of its data: was it renamed?")

@@ -113,18 +113,26 @@ func (c *Cluster) patiently(ctx context.Context, try func() error) error {
 	for {
 		err := try()
 		if !errors.Is(err, errNoLeader) || c.alone() || time.Now().After(patience) {
-			return err
+			return c.leaderless(err)
 		}
 		select {
 		case <-time.After(leaderPoll):
 		case <-ctx.Done():
-			return err
+			return c.leaderless(err)
 		case <-c.done:
 			return errStopped
 		case <-c.quit:
 			return errClosing
 		}
 	}
+}
+
+// leaderless says of an error that there is no leader to wait for, if that is so.
+func (c *Cluster) leaderless(err error) error {
+	if !errors.Is(err, errNoLeader) || c.leader() != "" {
+		return err
+	}
+	return unavailable("nobody leads, as node %s knows: expected a majority of those that vote to be in touch; nothing was written, try again", c.cfg.Name)
 }
 
 // leaderPoll is how often it is looked whether there is a leader now.
