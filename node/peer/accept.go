@@ -101,7 +101,26 @@ func (m *Mesh) judge(l *link, name string, k kind) (*layer, error) {
 	if k != kindRaft && k != kindCalls {
 		return nil, fmt.Errorf("first byte 0x%02x, expected 'R' for Raft or 'C' for calls", byte(k))
 	}
-	return m.enrol(l, k)
+	return m.await(l, k)
+}
+
+// await enrols a connection as soon as what it is for is open, within LayerWait.
+func (m *Mesh) await(l *link, k kind) (*layer, error) {
+	late := time.NewTimer(m.config.LayerWait)
+	defer late.Stop()
+	for {
+		to, opened, err := m.enrol(l, k)
+		if opened == nil {
+			return to, err
+		}
+		select {
+		case <-opened:
+		case <-late.C:
+			return nil, err
+		case <-m.done:
+			return nil, err
+		}
+	}
 }
 
 func no(reason error) []byte {

@@ -14,6 +14,9 @@ const (
 	DefaultHandshakeTimeout = 5 * time.Second
 	// DefaultDialTimeout is for everything until the other node has let us in.
 	DefaultDialTimeout = 5 * time.Second
+	// DefaultLayerWait is how long a connection waits for Raft to begin anew. Were it refused, the leader would
+	// try again later and later, and let a node that took a second to open a state wait for ten.
+	DefaultLayerWait = 2 * time.Second
 	// DefaultMaxConns lets four other nodes make CallsPerNode calls at a time.
 	DefaultMaxConns = 256
 	// DefaultMaxHandshakes keeps strangers from taking all of a node's memory and processors. It lets four other
@@ -50,6 +53,8 @@ type Config struct {
 
 	// HandshakeTimeout covers an accepted connection until Raft or the HTTP server has it.
 	HandshakeTimeout time.Duration
+	// LayerWait is how long of that it may wait until Raft or calls are open.
+	LayerWait time.Duration
 	// DialTimeout covers a call's dial until the other node has let us in. Raft brings its own.
 	DialTimeout time.Duration
 	// MaxConns is how many accepted connections there are at most, for Raft and for calls each: no number of
@@ -67,6 +72,7 @@ func (c *Config) setDefaults() {
 		c.Admit = func(string) bool { return true }
 	}
 	def(&c.HandshakeTimeout, DefaultHandshakeTimeout)
+	def(&c.LayerWait, min(DefaultLayerWait, c.HandshakeTimeout/2))
 	def(&c.DialTimeout, DefaultDialTimeout)
 	def(&c.MaxConns, DefaultMaxConns)
 	def(&c.MaxHandshakes, DefaultMaxHandshakes)
@@ -82,8 +88,8 @@ func (c *Config) validate() error {
 	if err := checkName(c.Name); err != nil {
 		return err
 	}
-	if c.HandshakeTimeout < 0 || c.DialTimeout < 0 {
-		return fmt.Errorf("handshake timeout %s, dial timeout %s: expected more than 0", c.HandshakeTimeout, c.DialTimeout)
+	if c.HandshakeTimeout < 0 || c.DialTimeout < 0 || c.LayerWait < 0 {
+		return fmt.Errorf("handshake timeout %s, wait for a layer %s, dial timeout %s: expected more than 0", c.HandshakeTimeout, c.LayerWait, c.DialTimeout)
 	}
 	if c.MaxConns < 0 || c.MaxHandshakes < 0 {
 		return fmt.Errorf("at most %d connections and %d handshakes: expected more than 0", c.MaxConns, c.MaxHandshakes)

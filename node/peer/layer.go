@@ -34,6 +34,8 @@ func (m *Mesh) openLayer(k kind) *layer {
 		return l
 	}
 	m.layers[k] = l
+	close(m.opened)
+	m.opened = make(chan struct{})
 	return l
 }
 

@@ -81,6 +81,20 @@ func TestRaft(t *testing.T) {
 		t1.Close()
 		eventually(t, "no connection of n1 after its Raft closed", func() bool { return m1.listed() == 0 && m2.counted(kindRaft) == 0 })
 	}
+	// Whoever comes in between waits for it.
+	t2.CloseStreams()
+	came := make(chan error, 1)
+	go func() {
+		_, err := t2.AppendEntriesPipeline("n1", raftTarget(m1))
+		came <- err
+	}()
+	eventually(t, "a connection of n2 waits", func() bool { return m1.counted(kindNew) == 1 })
+	t1 := transport(m1)
+	if err := <-came; err != nil {
+		t.Errorf("who came before Raft began anew was refused: %v", err)
+	}
+	t1.Close()
+
 	t2.CloseStreams()
 	_, err := t2.AppendEntriesPipeline("n1", raftTarget(m1))
 	mention(t, err, "node n1 at "+m1.Addr(), "node n1 takes no Raft connections")

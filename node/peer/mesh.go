@@ -32,6 +32,7 @@ type Mesh struct {
 	links  map[*link]struct{}
 	count  map[kind]int
 	layers map[kind]*layer // those that are open
+	opened chan struct{}   // closed, and made anew, when one is opened
 }
 
 // kind is the first byte of a connection, or what else it is counted under.
@@ -86,7 +87,7 @@ func Open(c Config) (*Mesh, error) {
 	}
 	m := &Mesh{
 		config: c, log: c.Log, done: make(chan struct{}),
-		links: map[*link]struct{}{}, count: map[kind]int{}, layers: map[kind]*layer{},
+		links: map[*link]struct{}{}, count: map[kind]int{}, layers: map[kind]*layer{}, opened: make(chan struct{}),
 	}
 	if _, err := m.Reload(); err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (m *Mesh) Addr() string { return m.listener.Addr().String() }
 
 // Raft is the stream layer of a raft.NetworkTransport. Its Dial takes what Target makes. Closing it closes
 // its connections, accepted and dialled; then Raft may be called again, for a Raft that starts anew. While
-// there is none, other nodes are told so. A layer that is still open is closed first.
+// there is none, other nodes wait for a while, and are told so. A layer that is still open is closed first.
 func (m *Mesh) Raft() raft.StreamLayer { return raftLayer{m.openLayer(kindRaft)} }
 
 // Calls is the listener of an http.Server for the calls of other nodes: HTTP/1.1, each connection a
@@ -174,19 +175,20 @@ func (m *Mesh) add(conn net.Conn, k kind, owner *layer) (*link, error) {
 	return l, nil
 }
 
-// enrol moves a connection that said who it is to the layer that it asked for.
-func (m *Mesh) enrol(l *link, k kind) (*layer, error) {
+// enrol moves a connection that said who it is to the layer that it asked for. If that is not open, opened is
+// closed when a layer is opened.
+func (m *Mesh) enrol(l *link, k kind) (to *layer, opened <-chan struct{}, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	to := m.layers[k]
+	to = m.layers[k]
 	if _, listed := m.links[l]; !listed {
-		return nil, net.ErrClosed
+		return nil, nil, net.ErrClosed
 	}
 	switch {
 	case to == nil:
-		return nil, fmt.Errorf("node %s takes no %s connections at the moment", m.config.Name, k)
+		return nil, m.opened, fmt.Errorf("node %s takes no %s connections at the moment", m.config.Name, k)
 	case m.count[k] >= m.config.MaxConns:
-		return nil, fmt.Errorf("%w: node %s has %d for %s", errFull, m.config.Name, m.count[k], k)
+		return nil, nil, fmt.Errorf("%w: node %s has %d for %s", errFull, m.config.Name, m.count[k], k)
 	}
 	m.count[l.kind]--
 	l.kind = k
@@ -194,5 +196,5 @@ func (m *Mesh) enrol(l *link, k kind) (*layer, error) {
 	if k == kindRaft {
 		l.owner = to
 	}
-	return to, nil
+	return to, nil, nil
 }
