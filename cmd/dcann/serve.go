@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -201,10 +202,14 @@ func endBroken(n *node.Node, grace time.Duration, log *slog.Logger) {
 	os.Exit(exitUnavailable)
 }
 
-// configError marks an error of the configuration as one of usage: the same start would fail again.
+// configError marks an error of the configuration as one of usage: the same start would fail again. When there is
+// space it would not.
 func configError(err error) error {
-	if errors.Is(err, registry.Invalid) {
+	switch {
+	case errors.Is(err, registry.Invalid):
 		return usageError{err}
+	case errors.Is(err, syscall.ENOSPC) && !errors.Is(err, registry.Unavailable):
+		return &registry.Error{Kind: registry.Unavailable, Detail: err.Error()}
 	}
 	return err
 }

@@ -200,8 +200,9 @@ func (l *lane) others(n *fleet.Node) []*fleet.Node {
 }
 
 // patience is how long the registry may take to be well again after a fault was repaired, on a machine that
-// is shared by four nodes, all clients and other lanes' faults. That it is quicker is shown by the longest gap.
-const patience = 30 * time.Second
+// is shared by four nodes, all clients and other lanes' faults, some of which strike the same node meanwhile: a
+// slow disk, links that are cut, a leader who goes. That it is quicker is shown by the longest gap.
+const patience = time.Minute
 
 // recovered waits until a write is acknowledged again, and all of nodes are ready.
 func (l *lane) recovered(ctx context.Context, after Kind, nodes ...*fleet.Node) {
