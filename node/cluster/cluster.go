@@ -30,14 +30,15 @@ type Cluster struct {
 	links   Links                     // nil for a node that is alone
 	trans   transport
 
-	machine  *machine
-	applied  appliedIndex
-	office   atomic.Pointer[tenure] // set while this node may propose
-	settled  atomic.Bool            // it could at least once since it started
-	proposer *proposer
-	reads    readRounds // on the node that leads
-	asks     readRounds // elsewhere
-	space    freeSpace
+	machine    *machine
+	applied    appliedIndex
+	office     atomic.Pointer[tenure] // set while this node may propose
+	settled    atomic.Bool            // it could at least once since it started
+	proposer   *proposer
+	reads      readRounds    // on the node that leads
+	asks       readRounds    // elsewhere
+	confirming confirmations // of this node's office, by the others
+	space      freeSpace
 
 	fresh    freshness
 	ticked   atomic.Int64 // when follow last looked, in the unit of fresh
@@ -90,6 +91,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 		return nil, err
 	}
 	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	c.confirming.early = cfg.guards.earlyConfirm
 	c.fresh.epoch = time.Now()
 	living, die := context.WithCancel(context.Background())
 	c.living, c.die = living, die
@@ -303,6 +305,7 @@ func (c *Cluster) shutdown() error {
 	}
 	err := errors.Join(ended.Error(), c.unlink())
 	c.loops.Wait()
+	c.confirming.end()
 	c.proposer.fates.Wait()
 	c.log.stop(errors.New("the log is closed"))
 	return err

@@ -5,6 +5,7 @@ package cluster
 type guards struct {
 	noConfirm       bool // linearizable reads without a confirmation of leadership
 	bufferedConfirm bool // ... with Raft's own, which counts answers to questions asked before
+	earlyConfirm    bool // ... with an answer to a question asked before
 	noPause         bool // a leader that was stopped answers bounded reads when it resumes
 	noStall         bool // a hanging log write does not end the node
 	noTransferWatch bool // a leadership transfer that hangs does not end the node

@@ -18,6 +18,8 @@ func guardsOff() guards {
 			g.noConfirm = true
 		case "buffered":
 			g.bufferedConfirm = true
+		case "early":
+			g.earlyConfirm = true
 		case "pause":
 			g.noPause = true
 		case "flush":

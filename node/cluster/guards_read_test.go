@@ -18,7 +18,14 @@ import (
 // n1 are held already and nobody has been elected yet.
 func deposed(t *testing.T, g guards, asked func(f *fleet, n1 *node)) (f *fleet, n1 *node, p *passport) {
 	t.Helper()
-	f = startCluster(t, 3, func(name string, c *Config) {
+	return deposedOn(t, newNet(), g, func(string, *Config) {}, asked)
+}
+
+// deposedOn is deposed on a network, and with a change of the settings, that the test brings.
+func deposedOn(t *testing.T, network *memNet, g guards, change func(string, *Config), asked func(f *fleet, n1 *node)) (f *fleet, n1 *node, p *passport) {
+	t.Helper()
+	f = startClusterOn(t, 3, network, inMemory, func(name string, c *Config) {
+		change(name, c)
 		c.guards = g
 		if name == "n1" {
 			c.HeartbeatTimeout, c.LeaseTimeout = 10*time.Second, 10*time.Second
