@@ -67,7 +67,8 @@ type Config struct {
 	RemoveDeadAfter time.Duration
 
 	// ElectionTimeout is how long a node waits for its leader before it stands for election. Longer where the
-	// nodes are far apart: ten times the round trip or more. Default 500 ms.
+	// nodes are far apart: ten times the round trip or more. Default 500 ms; at most 2.5 s, since reads want to be
+	// no more than 5 s old, and nobody is sure of less than two such waits.
 	ElectionTimeout time.Duration
 
 	// Policy is a file with the signed first policy (dcann policy new). A first start needs it, unless Dev;
@@ -112,6 +113,15 @@ type Config struct {
 	// TrustedProxies are networks whose X-Forwarded-For is believed. Default: none.
 	TrustedProxies []netip.Prefix
 }
+
+// The bounds of ElectionTimeout.
+const (
+	minElectionTimeout = 50 * time.Millisecond
+	maxElectionTimeout = cluster.MaxLeaseTimeout * 5 / 4
+)
+
+// leaseTimeout is how long who leads does so without hearing from a majority.
+func (c Config) leaseTimeout() time.Duration { return c.ElectionTimeout * 4 / 5 }
 
 // The defaults of Config.
 const (
@@ -225,8 +235,12 @@ func (c Config) validateNodes() error {
 	if c.Dev {
 		return invalid("dev with node-listen %s: a test registry of several nodes is made by dcann cluster init", c.NodeListen)
 	}
-	if c.ElectionTimeout < 50*time.Millisecond || c.ElectionTimeout > time.Minute {
-		return invalid("election-timeout is %v: expected 50ms to 1m", c.ElectionTimeout)
+	if c.ElectionTimeout < minElectionTimeout {
+		return invalid("election-timeout is %v: expected %v to %v", c.ElectionTimeout, minElectionTimeout, maxElectionTimeout)
+	}
+	if c.ElectionTimeout > maxElectionTimeout {
+		return invalid("election-timeout is %v and bounded reads are at most %v old: expected at most %v, with more no node is ever sure that what it shows is recent enough",
+			c.ElectionTimeout, cluster.MaxContactAge, maxElectionTimeout)
 	}
 	if err := c.cluster(nil).Validate(); err != nil {
 		return invalid("%v", err)

@@ -27,7 +27,7 @@ import (
 func (c Config) cluster(links cluster.Network) cluster.Config {
 	k := cluster.Config{
 		Dir: filepath.Join(c.Data, raftDir), Name: c.Name, MinFree: c.MinFree,
-		HeartbeatTimeout: c.ElectionTimeout, LeaseTimeout: c.ElectionTimeout * 4 / 5,
+		HeartbeatTimeout: c.ElectionTimeout, LeaseTimeout: c.leaseTimeout(),
 		RemoveDeadAfter: c.RemoveDeadAfter, TrailingBytes: c.LogBytes,
 	}
 	if c.clustered() {

@@ -25,6 +25,11 @@ const (
 
 	// MaxContactAge is how old what a node shows may be for it to answer bounded reads.
 	MaxContactAge = registry.MaxStaleness
+
+	// MaxLeaseTimeout is the longest LeaseTimeout with which nodes answer bounded reads: a state is never taken for
+	// younger than two of them, since a leader may believe that long in an office that is over. A follower learns
+	// every followEvery where its leader is, and the rest is for an answer that is late.
+	MaxLeaseTimeout = (MaxContactAge - followEvery - 800*time.Millisecond) / 2
 )
 
 // Config says where a node keeps its Raft log and how it takes part. A zero field means its default.
@@ -50,7 +55,8 @@ type Config struct {
 
 	// HeartbeatTimeout is how long a follower waits for its leader before it stands for election, and how
 	// long an election may take. LeaseTimeout is how long a leader leads without hearing from a majority;
-	// it is at most HeartbeatTimeout. A node that is the only voter waits for neither when it starts.
+	// it is at most HeartbeatTimeout, and above MaxLeaseTimeout no bounded read is ever answered. A node that is
+	// the only voter waits for neither when it starts.
 	HeartbeatTimeout, LeaseTimeout time.Duration
 
 	// FlushInterval and FlushBytes (of applied log) bound what is replayed after a crash: the state keeps no

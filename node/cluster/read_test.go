@@ -105,3 +105,12 @@ func TestOutOfOffice(t *testing.T) {
 		t.Errorf("the only voter knows its own state: %v", err)
 	}
 }
+
+// With a longer lease no node ever answers a bounded read.
+func TestTheLongestLeaseLetsNodesAnswerBoundedReads(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, func(_ string, c *Config) {
+		c.HeartbeatTimeout, c.LeaseTimeout = MaxLeaseTimeout, MaxLeaseTimeout
+	})
+	f.settled()
+}
