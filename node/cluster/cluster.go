@@ -92,7 +92,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 	}
 	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	c.confirming.early = cfg.guards.earlyConfirm
-	c.fresh.epoch = time.Now()
+	c.fresh.epoch = time.Now().Add(-c.doubtful()) // nothing is ever known as of a moment before
 	living, die := context.WithCancel(context.Background())
 	c.living, c.die = living, die
 	c.space.watch(cfg.Dir, cfg.MinFree)

@@ -114,3 +114,25 @@ func TestTheLongestLeaseLetsNodesAnswerBoundedReads(t *testing.T) {
 	})
 	f.settled()
 }
+
+// In its first moments a node took its state for as old as itself, although what it had heard was true of a moment
+// before, by two leases: even with leases of which nobody can be sure enough it answered bounded reads for a while.
+func TestANodeThatHasJustStartedIsNotYoungerThanWhatItHeard(t *testing.T) {
+	t.Parallel()
+	const lease = 2 * time.Second
+	f := startCluster(t, 3, func(_ string, c *Config) { c.HeartbeatTimeout, c.LeaseTimeout = lease, lease })
+	name := f.followers(f.settled())[0]
+	f.seat(name).halt()
+	f.seat(name).start()
+	eventually(t, name+" has heard from its leader", func() bool {
+		n := f.seat(name).node()
+		if n == nil {
+			return false
+		}
+		age, known := n.Staleness()
+		if known && age < 2*lease {
+			t.Fatalf("%s says that its state is %v old: it can be sure of no less than %v", name, age, 2*lease)
+		}
+		return known
+	})
+}
