@@ -31,7 +31,7 @@ type snapshots struct {
 	sent, installed histogram // how long making the checkpoints took, and receiving those of others
 
 	sending atomic.Int64 // checkpoints that are open
-	came    atomic.Int64 // unix ns when the last bytes of a state came; 0: none is being received
+	came    atomic.Int64 // unix ns since when bytes of a state are waited for; 0: they are not
 	settled atomic.Int64 // unix ns until which the log is kept although none is
 }
 
@@ -177,13 +177,16 @@ type sink struct {
 }
 
 // stallAfter is how long nothing may come of a state that is being received. Raft's main loop receives it, so that
-// this node neither votes nor leads meanwhile: were its sender to stand still, others would wait for its vote.
+// this node neither votes nor leads meanwhile: were its sender to stand still, others would wait for its vote. Only
+// waiting for the sender counts: to have it sent anew helps nothing when it is our own disk that is slow.
 const stallAfter = 5 * time.Second
 
 // stalled reports whether a state is being received of which nothing has come for too long.
-func (s *snapshots) stalled() bool {
+func (s *snapshots) stalled() bool { return s.stalledAt(time.Now()) }
+
+func (s *snapshots) stalledAt(now time.Time) bool {
 	last := s.came.Load()
-	return last != 0 && time.Now().UnixNano()-last > int64(stallAfter)
+	return last != 0 && now.UnixNano()-last > int64(stallAfter)
 }
 
 // ID implements raft.SnapshotSink.
@@ -207,7 +210,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		s.name, s.began = place.receiving(s.index, s.term), time.Now()
 		s.receiver = archive.NewReceiver(place.fs, place.fs.PathJoin(place.dir, s.name), archive.Limits{Reserve: receiveReserve}, nil)
 	}
-	s.snaps.came.Store(time.Now().UnixNano())
+	s.snaps.came.Store(0) // a disk that takes its time is not the sender's fault
 	n, err := s.receiver.Write(p)
 	s.size += int64(n)
 	s.snaps.came.Store(time.Now().UnixNano())
