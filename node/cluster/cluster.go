@@ -125,7 +125,7 @@ func (c *Cluster) openStores() error {
 	if err != nil {
 		return err
 	}
-	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp, noSync: c.cfg.guards.noSync}
+	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, applied: c.committed, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp, noHistory: c.cfg.guards.noHistory, noSync: c.cfg.guards.noSync}
 	scrubbed, err := readScrubbed(c.cfg.Dir)
 	if err == nil {
 		err = syncDir(c.cfg.Dir) // the log's file is in it after a crash
@@ -138,6 +138,16 @@ func (c *Cluster) openStores() error {
 		return errors.Join(err, db.Close())
 	}
 	return nil
+}
+
+// committed is up to which index entries are committed, as far as this node knows: Raft may be about to apply more
+// than is applied, and knows nothing after a start.
+func (c *Cluster) committed() uint64 {
+	applied := c.applied.load()
+	if r := c.running.Load(); r != nil {
+		return max(applied, r.CommitIndex())
+	}
+	return applied
 }
 
 func (c *Cluster) measureLog() error {

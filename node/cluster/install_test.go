@@ -239,14 +239,7 @@ func TestALostMajorityIsRecoveredFrom(t *testing.T) {
 		}
 	}
 	n1 := f.seat("n1")
-	place, err := n1.place(n1.dir, n1.fs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := Recover(n1.config(n1.dir), place); err != nil {
-		t.Fatal(err)
-	}
-	n1.start()
+	n1.recover()
 	f.mustHold("n1", all...)
 	p, op := create()
 	f.write("n1", op)

@@ -18,19 +18,21 @@ import (
 
 // logStore is the Raft log on disk, behind the rules that keep it and the state together (DESIGN 9).
 type logStore struct {
-	path    string
-	durable func() (uint64, error) // the durably applied index D
-	fail    func(error)
-	syncDir func(dir string) error // syncDir, or in tests one that fails
-	noClamp bool                   // in tests only: DeleteRange deletes whatever it is asked to
-	noSync  bool                   // in tests only: the file is not synced
-	size    logSize
-	times   histogram             // of StoreLogs
-	writing atomic.Int64          // when the log write under way began, in ns of the monotonic clock; 0: none
-	full    atomic.Bool           // the last write found the disk full
-	epoch   time.Time             // what writing counts from
-	mapped  int64                 // address space for the file
-	broken  atomic.Pointer[error] // why nothing is written any more; nil if it is
+	path      string
+	durable   func() (uint64, error) // the durably applied index D
+	applied   func() uint64          // up to which entries are committed here, as far as is known; nil: before Raft runs
+	fail      func(error)
+	syncDir   func(dir string) error // syncDir, or in tests one that fails
+	noClamp   bool                   // in tests only: DeleteRange deletes whatever it is asked to
+	noHistory bool                   // in tests only: ... and what is applied, from the end
+	noSync    bool                   // in tests only: the file is not synced
+	size      logSize
+	times     histogram             // of StoreLogs
+	writing   atomic.Int64          // when the log write under way began, in ns of the monotonic clock; 0: none
+	full      atomic.Bool           // the last write found the disk full
+	epoch     time.Time             // what writing counts from
+	mapped    int64                 // address space for the file
+	broken    atomic.Pointer[error] // why nothing is written any more; nil if it is
 
 	// mu is held for reading by every use of db, and for writing while Scrub puts another file in place.
 	mu sync.RWMutex
@@ -140,7 +142,9 @@ func (s *logStore) cutFrom(index uint64) error {
 // DeleteRange implements raft.LogStore. Raft deletes a prefix after a snapshot, whose index may be that of
 // an entry that the state never sees and so lie beyond what is durable: a prefix is clamped to the
 // durable index (DESIGN 9, rule 2). A suffix, one that ends at the last index, passes: it is what a new
-// leader overrules. TrailingLogs is at least 1, so that a prefix never ends there.
+// leader overrules. TrailingLogs is at least 1, so that a prefix never ends there. But what is committed is never
+// overruled, except by a leader of another history: what this node has applied stays applied whatever Raft puts in
+// its place, so it would go on with a state that no other has. It stops.
 func (s *logStore) DeleteRange(from, to uint64) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -152,6 +156,9 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 		return err
 	}
 	if to >= last {
+		if err := s.overruled(from); err != nil {
+			return err
+		}
 		return s.db.DeleteRange(from, to)
 	}
 	durable, err := s.durable()
@@ -172,6 +179,21 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 		s.size.removed(upTo)
 	}
 	return nil
+}
+
+// overruled stops the node when entries from an index on are to go that it has applied, or is about to.
+func (s *logStore) overruled(from uint64) error {
+	if s.applied == nil || s.noHistory {
+		return nil
+	}
+	applied := s.applied()
+	if from > applied {
+		return nil
+	}
+	err := fmt.Errorf("a leader overrules entry %d, and this node has applied those up to %d: that leader is of another history of this registry, and one of the two has forgotten what it acknowledged. On the node that is wrong, %s", from, applied, wipe)
+	s.stop(err)
+	s.fail(err)
+	return err
 }
 
 // deleteAtOnce bounds how long appends wait for a deletion.

@@ -54,29 +54,37 @@ func bounds(t *testing.T, s raft.LogStore) (first, last uint64) {
 
 func TestDeleteRange(t *testing.T) {
 	t.Parallel()
-	const last, durable = 2000, 1200
+	const last, applied, durable = 2000, 1300, 1200
 	for _, tt := range []struct {
 		name                  string
 		from, to              uint64
 		wantFirst, wantLast   uint64
 		unguarded             bool
 		breaksTheRuleOnRemove bool
+		stops                 bool
 	}{
 		{name: "a prefix up to what is durable", from: 1, to: 1000, wantFirst: 1001, wantLast: last},
 		{name: "a prefix past what is durable is clamped", from: 1, to: 1500, wantFirst: durable + 1, wantLast: last},
 		{name: "without the guard it loses entries", from: 1, to: 1500, unguarded: true, wantFirst: 1501, wantLast: last, breaksTheRuleOnRemove: true},
-		{name: "a suffix passes", from: 1300, to: last, wantFirst: 1, wantLast: 1299},
-		{name: "a suffix of what is durable passes", from: 1100, to: last, wantFirst: 1, wantLast: 1099},
-		{name: "everything passes", from: 1, to: last, wantFirst: 0, wantLast: 0},
+		{name: "a suffix passes", from: applied + 1, to: last, wantFirst: 1, wantLast: applied},
+		{name: "a suffix of what is applied stops the node", from: applied, to: last, wantFirst: 1, wantLast: last, stops: true},
+		{name: "everything stops the node", from: 1, to: last, wantFirst: 1, wantLast: last, stops: true},
+		{name: "without the guard the state keeps what is overruled", from: applied, to: last, unguarded: true, wantFirst: 1, wantLast: applied - 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newLog(t, last, durable)
-			var target raft.LogStore = s
-			if tt.unguarded {
-				target = s.db
+			s.applied = func() uint64 { return applied }
+			var failed error
+			s.fail = func(err error) { failed = err }
+			s.noClamp, s.noHistory = tt.unguarded, tt.unguarded
+			if err := s.DeleteRange(tt.from, tt.to); (err != nil) != tt.stops || (failed != nil) != tt.stops {
+				t.Fatalf("DeleteRange: %v, the node was told %v", err, failed)
 			}
-			if err := target.DeleteRange(tt.from, tt.to); err != nil {
+			if err := s.StoreLog(&raft.Log{Index: last + 1, Term: 2}); (err != nil) != tt.stops {
+				t.Errorf("StoreLog after that: %v", err)
+			}
+			if err := s.db.DeleteRange(last+1, last+1); err != nil {
 				t.Fatal(err)
 			}
 			first, lastNow := bounds(t, s)
