@@ -213,10 +213,14 @@ func (c *Cluster) run(stable *stableStore) error {
 	c.applied.advance(index)
 	snaps := &snapshots{st: c.st, place: c.place, term: func() (uint64, error) { return c.log.getUint64(keyCurrentTerm) }}
 	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail, snaps: snaps, guards: c.cfg.guards, replaced: func() { c.loops.Go(c.endReplaced) }}
+	guarded, err := c.guarded(c.trans.trans)
+	if err != nil {
+		return err
+	}
 	stable.strict = false
 	c.reads.kick, c.asks.kick = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.proposer = newProposer(c)
-	if c.raft, err = raft.NewRaft(raftConfig(c.cfg, c.hclog), c.machine, cache, stable, snaps, c.trans.trans); err != nil {
+	if c.raft, err = raft.NewRaft(raftConfig(c.cfg, c.hclog), c.machine, cache, stable, snaps, guarded); err != nil {
 		return fmt.Errorf("start Raft: %w", err)
 	}
 	c.running.Store(c.raft)
@@ -227,6 +231,9 @@ func (c *Cluster) run(stable *stableStore) error {
 	}
 	if !c.alone() {
 		loops = append(loops, c.watchTransfers, c.runPilot)
+	}
+	if w, ok := guarded.(*wary); ok {
+		loops = append(loops, w.forward)
 	}
 	for _, loop := range loops {
 		c.loops.Go(loop)

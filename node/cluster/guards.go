@@ -14,6 +14,7 @@ type guards struct {
 	noRecheck       bool // a refusal is given without having confirmed that this node leads
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks
+	noRecovered     bool // a recovered node follows those that it went on without
 	noHistory       bool // a leader of another history overrules what is applied
 	noAdmission     bool // a node without data votes at once
 	noSync          bool // the Raft log is not synced to the disk

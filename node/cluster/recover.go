@@ -70,7 +70,8 @@ func votersOf(members []Peer) raft.Configuration {
 	return conf
 }
 
-// appendConfiguration writes conf as an entry of a term of its own, which no entry of another node has.
+// appendConfiguration writes conf as an entry of a term of its own, which no entry of another node has, and notes
+// before without whom this node goes on.
 func (c *Cluster) appendConfiguration(conf raft.Configuration) error {
 	stable := &stableStore{log: c.log, quit: c.quit, fail: c.fail, strict: true}
 	last, lastTerm := c.logEnd()
@@ -78,7 +79,10 @@ func (c *Cluster) appendConfiguration(conf raft.Configuration) error {
 	if err != nil && !notFound(err) {
 		return err
 	}
-	term = max(term, lastTerm) + 1
+	term = aloneTerm(max(term, lastTerm))
+	if err := c.noteRecovered(last+1, term); err != nil {
+		return err
+	}
 	if err := stable.SetUint64(keyCurrentTerm, term); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // recover has a node that is stopped go on alone, and starts it.
@@ -44,7 +46,7 @@ func recoveredTooSoon(t *testing.T, g guards) (f *fleet, p *passport) {
 // than to go on with what no other has.
 func TestANodeWhoseAppliedEntriesAreOverruledStops(t *testing.T) {
 	twice(t, func(t *testing.T, off bool) {
-		f, p := recoveredTooSoon(t, guards{noHistory: off})
+		f, p := recoveredTooSoon(t, guards{noHistory: off, noRecovered: true})
 		n1 := f.seat("n1")
 		if !off {
 			eventually(t, "n1 stops", func() bool { return n1.err() != nil && n1.node() == nil })
@@ -64,4 +66,123 @@ func TestANodeWhoseAppliedEntriesAreOverruledStops(t *testing.T) {
 			t.Error("n1 shows what the others do: the test shows nothing")
 		}
 	})
+}
+
+// Those without which a node was recovered come back with their old data, and are a majority of what was: they take
+// back nothing that it acknowledged since.
+func TestARecoveredNodeIsNotTakenOver(t *testing.T) {
+	twice(t, func(t *testing.T, off bool) {
+		f, p := recoveredTooSoon(t, guards{noRecovered: off})
+		n1 := f.seat("n1")
+		if off {
+			eventually(t, "n1 stops", func() bool { return n1.err() != nil })
+			return
+		}
+		for range 5 { // several elections, of which n1 hears
+			_ = f.leader("n1").handOver("")
+			_, op := create()
+			f.write("n1", op)
+		}
+		n := n1.node()
+		if n == nil || n.inOffice() == nil || !n.holds(p) {
+			t.Fatalf("n1 is %v: expected that it leads, and shows what it acknowledged", n1.err())
+		}
+		for _, name := range []string{"n2", "n3"} {
+			s := f.seat(name)
+			s.halt()
+			s.wipe()
+			s.start()
+			if err := n1.node().Join(inTime(t), Peer{name, addressOf(name)}, false); err != nil {
+				t.Fatalf("join %s: %v", name, err)
+			}
+			f.mustHold(name, p)
+		}
+		f.leads("n3") // whom n1 hears again
+		_, op := create()
+		f.write("n1", op)
+		f.mustAgree()
+	})
+}
+
+// What a leader without which a node was recovered must send to be heard, when that node does not know that the other is
+// a member again.
+func TestWhoIsOfTheSameHistoryIsHeard(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	for range 5 {
+		_, op := create()
+		n.mustSubmit(t, op)
+	}
+	last := n.raft.LastIndex()
+	termOf := func(index uint64) uint64 {
+		var l raft.Log
+		if err := n.log.GetLog(index, &l); err != nil {
+			t.Fatal(err)
+		}
+		return l.Term
+	}
+	r := &recovered{Without: []string{"n2"}, Index: last - 2, Term: termOf(last - 2)}
+	w := &wary{c: n.Cluster, from: r, said: make(map[string]bool)}
+	for _, tt := range []struct {
+		name       string
+		prev, term uint64
+		entries    []*raft.Log
+		ours       bool
+		back       uint64
+	}{
+		{name: "a heartbeat"},
+		{name: "follows upon the entry", prev: r.Index, term: r.Term, ours: true},
+		{name: "has another entry there", prev: r.Index, term: r.Term - 1},
+		{name: "follows upon a later one", prev: last, term: termOf(last), ours: true},
+		{name: "follows upon one that was overruled", prev: last, term: r.Term + 1, back: last - 1},
+		{name: "follows upon what this node has not", prev: last + 7, term: r.Term, back: last},
+		{name: "brings the entry", prev: r.Index - 1, entries: []*raft.Log{{Index: r.Index, Term: r.Term}}, ours: true},
+		{name: "overrules the entry", prev: r.Index - 1, entries: []*raft.Log{{Index: r.Index, Term: r.Term + 1}}},
+	} {
+		q := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ID: []byte("n2")}, Term: r.Term + 9, PrevLogEntry: tt.prev, PrevLogTerm: tt.term, Entries: tt.entries}
+		if ours, back := w.shared(q); ours != tt.ours || back != tt.back {
+			t.Errorf("%s: %t, back to %d: expected %t, %d", tt.name, ours, back, tt.ours, tt.back)
+		}
+		answer := make(chan raft.RPCResponse, 1)
+		if refused := w.refused(raft.RPC{Command: q, RespChan: answer}); refused == tt.ours || refused != (len(answer) == 1) {
+			t.Errorf("%s: refused is %t, with %d answers", tt.name, refused, len(answer))
+		}
+	}
+	for _, q := range []any{&raft.RequestVoteRequest{}, &raft.RequestPreVoteRequest{}, &raft.TimeoutNowRequest{}, &raft.InstallSnapshotRequest{}} {
+		for _, name := range []string{"n2", "n3"} {
+			header := raft.RPCHeader{ID: []byte(name)}
+			switch q := q.(type) {
+			case *raft.RequestVoteRequest:
+				q.RPCHeader, q.Term = header, 1<<40
+			case *raft.RequestPreVoteRequest:
+				q.RPCHeader, q.Term = header, 1<<40
+			case *raft.TimeoutNowRequest:
+				q.RPCHeader = header
+			case *raft.InstallSnapshotRequest:
+				q.RPCHeader = header
+			}
+			stream := strings.NewReader("a state")
+			answer := make(chan raft.RPCResponse, 1)
+			if refused := w.refused(raft.RPC{Command: q, Reader: stream, RespChan: answer}); refused != (name == "n2") {
+				t.Errorf("%T of %s: refused is %t", q, name, refused)
+				continue
+			} else if !refused {
+				continue
+			}
+			switch a := (<-answer).Response.(type) {
+			case *raft.RequestVoteResponse:
+				if a.Granted || a.Term != 1<<40 {
+					t.Errorf("%+v: expected no vote, and no other term", a)
+				}
+			case *raft.RequestPreVoteResponse:
+				if a.Granted || a.Term != 1<<40 {
+					t.Errorf("%+v: expected no vote, and no other term", a)
+				}
+			case *raft.InstallSnapshotResponse:
+				if stream.Len() != 0 {
+					t.Errorf("%d bytes of the state are left to be taken for a message", stream.Len())
+				}
+			}
+		}
+	}
 }

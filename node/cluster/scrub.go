@@ -93,8 +93,8 @@ func readScrubbed(dir string) (uint64, error) {
 	return binary.BigEndian.Uint64(data), nil
 }
 
-// stableKeys are all that Raft keeps beside the log.
-var stableKeys = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"}
+// stableKeys are all that Raft and this package keep beside the log.
+var stableKeys = []string{string(keyCurrentTerm), "LastVoteTerm", "LastVoteCand", string(keyRestored), string(keyRecovered)}
 
 // rewrite copies what the log holds into a new file and puts it in place. Appends wait. After an error the
 // log is as it was; or, if it is not known which file a crash would leave, nothing is written any more and

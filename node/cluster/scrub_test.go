@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/dcann/dcann/node/archive"
 	"github.com/dcann/dcann/registry"
 )
 
@@ -82,10 +84,14 @@ func scrub(t *testing.T, n *node) {
 	}
 }
 
-// rewrite copies the keys it knows. This fails when Raft learns a new one.
+// rewrite copies the keys it knows. This fails when Raft learns a new one, or this package: without what a node keeps
+// of having been restored, others of that backup would believe that it was not.
 func TestEveryStableKeyIsCopied(t *testing.T) {
 	t.Parallel()
 	n := start(t, t.TempDir(), nil)
+	if err := errors.Join(writeRestored(n.log.db, archive.Header{}), n.noteRecovered(1, 1)); err != nil {
+		t.Fatal(err)
+	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
