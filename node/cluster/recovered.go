@@ -71,6 +71,12 @@ func (c *Cluster) noteRecovered(index, term uint64) error {
 	return c.log.set(keyRecovered, data)
 }
 
+// wentOnWithout reports whether this node was recovered without another, and that was not joined since.
+func (c *Cluster) wentOnWithout(name string) bool {
+	r, err := c.recovered()
+	return err == nil && r != nil && slices.Contains(r.Without, name) && !member(c.members(), name)
+}
+
 // configurations are that of the state and those that follow in the log, of a node that is stopped.
 func (c *Cluster) configurations() ([]raft.Configuration, error) {
 	all := []raft.Configuration{c.members()}

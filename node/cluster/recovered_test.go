@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/dcann/dcann/registry"
 )
 
 // recover has a node that is stopped go on alone, and starts it.
@@ -182,6 +185,35 @@ func TestWhoIsOfTheSameHistoryIsHeard(t *testing.T) {
 				if stream.Len() != 0 {
 					t.Errorf("%d bytes of the state are left to be taken for a message", stream.Len())
 				}
+			}
+		}
+	}
+}
+
+// probed says of itself what a test wants.
+type probed struct {
+	Links
+	hello helloReply
+}
+
+func (p probed) Probe(context.Context, string, string, string, []byte) ([]byte, error) {
+	return reply(p.hello, nil)
+}
+
+// Joined again with its old data, a node would be listened to again.
+func TestWhoHasTheDataOfBeforeIsNotJoined(t *testing.T) {
+	t.Parallel()
+	n := start(t, t.TempDir(), nil)
+	for _, begun := range []bool{true, false} {
+		c := &Cluster{cfg: n.cfg, st: n.st, log: n.log, links: probed{hello: helloReply{Begun: begun}}}
+		c.cfg.Nodes = []Peer{{"n2", addressOf("n2")}}
+		if err := c.noteRecovered(1, 1); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"n2", "n4"} {
+			err := c.probe(t.Context(), membershipRequest{Change: changeJoin, Name: name, Address: addressOf(name)})
+			if refused := errors.Is(err, registry.Invalid); refused != (begun && name == "n2") {
+				t.Errorf("%s, begun %t: %v", name, begun, err)
 			}
 		}
 	}
