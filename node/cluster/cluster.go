@@ -48,8 +48,10 @@ type Cluster struct {
 	doubt    atomic.Bool  // it stood still, and whether it still leads was not confirmed since
 	doubting atomic.Bool  // a confirmation is under way for that
 	heard    reports      // of the others, while this node leads
-	clockOff atomic.Int64 // ns by which our clock is off the majority's, 0 if it is not
-	changing turn         // one at a time changes the members
+	clockOff atomic.Int64 // ns by which our clock is off the majority's while that keeps us from writing, else 0
+	agreed   atomic.Pointer[agreement]
+	compare  chan struct{} // has lead compare the clocks again
+	changing turn          // one at a time changes the members
 	hclog    hclog.Logger
 
 	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
@@ -90,7 +92,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 	if err := removeTemporary(cfg.Dir); err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), compare: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	c.confirming.early = cfg.guards.earlyConfirm
 	c.fresh.epoch = time.Now().Add(-c.doubtful()) // nothing is ever known as of a moment before
 	living, die := context.WithCancel(context.Background())
@@ -225,7 +227,7 @@ func (c *Cluster) run(stable *stableStore) error {
 	}
 	c.running.Store(c.raft)
 	loops := []func(){
-		c.lead, c.proposer.run, c.keepHouse, c.watch, c.follow,
+		c.lead, c.keepTime, c.proposer.run, c.keepHouse, c.watch, c.follow,
 		func() { c.serveRounds(&c.reads, c.readIndex) },
 		func() { c.serveRounds(&c.asks, c.askLeader) },
 	}

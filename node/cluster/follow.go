@@ -266,7 +266,8 @@ func (c *Cluster) onFollow(from string, r followRequest) (followReply, error) {
 	if c.pausedNow() || c.doubt.Load() {
 		return followReply{}, errNoLeader // it may have waited here for long: nothing is to be read from when it came
 	}
-	c.heard.note(from, heardReport{followRequest: r, at: time.Now(), ahead: time.Duration(r.Clock-c.now()) * time.Millisecond})
+	now := c.instant()
+	c.heard.note(from, heardReport{followRequest: r, at: time.Now(), ahead: time.Duration(r.Clock-registry.MillisOf(now.wall)) * time.Millisecond, skew: now.skew()})
 	t := c.inOffice()
 	if t == nil {
 		return followReply{}, errNoLeader

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/dcann/dcann/registry/state"
 )
 
@@ -22,10 +20,6 @@ func (c *Cluster) keepHouse() {
 			return
 		case <-c.done:
 			return
-		}
-		if c.raft.State() == raft.Leader && c.clockWrong() {
-			c.cfg.OnChange(c.errClock().Error())
-			c.stepAside()
 		}
 		if c.flushDue(flushed) {
 			// A failed flush is tried again at the next tick; what it would have bounded is only the replay.

@@ -25,6 +25,7 @@ func (c *Cluster) lead() {
 		select {
 		case <-c.raft.LeaderCh():
 		case <-again.C:
+		case <-c.compare:
 		case <-c.quit:
 			return
 		}
@@ -56,12 +57,13 @@ func (c *Cluster) takeOffice() {
 // (DESIGN 6, rule 5): a node whose clock is wrong hands over before it has proposed anything.
 func (c *Cluster) clocksAgree(term uint64) bool {
 	for c.raft.State() == raft.Leader && c.raft.CurrentTerm() == term {
-		if c.clockWrong() {
-			c.cfg.OnChange(c.errClock().Error())
-			c.stepAside()
+		ahead, known, wrong := c.clocksCompared()
+		if wrong {
+			c.stepAside(ahead)
 			return false
 		}
-		if _, known := c.clockOffset(); known || c.cfg.guards.noClock {
+		if known || c.cfg.guards.noClock {
+			c.clockOff.Store(0)
 			return true
 		}
 		select {
@@ -76,7 +78,11 @@ func (c *Cluster) clocksAgree(term uint64) bool {
 // appendTick appends an entry that only does what is due, and returns its index when it is applied. It needs no
 // tenure: what is due does not depend on who finds it so.
 func (c *Cluster) appendTick(ctx context.Context) (index uint64, err error) {
-	b := state.Batch{Time: c.now(), Commands: []state.Command{state.TickProposal().Command()}}
+	now, err := c.registryTime()
+	if err != nil {
+		return 0, err
+	}
+	b := state.Batch{Time: now, Commands: []state.Command{state.TickProposal().Command()}}
 	_, _ = rand.Read(b.Seed[:])
 	data, err := b.Encode()
 	if err != nil {

@@ -83,8 +83,14 @@ func (p *proposer) run() {
 func (p *proposer) send(carried []proposal) (rest []proposal) {
 	batch, rest := p.fill(carried)
 	t := p.c.inOffice()
+	now, err := p.c.registryTime()
+	if err != nil {
+		<-p.slots
+		tell(batch, fate{err: err})
+		return rest
+	}
 	sent := make([]proposal, 0, len(batch))
-	b := state.Batch{Time: p.c.now(), Commands: make([]state.Command, 0, len(batch))}
+	b := state.Batch{Time: now, Commands: make([]state.Command, 0, len(batch))}
 	for _, pr := range batch {
 		if t == nil || pr.tenure != t {
 			pr.fate <- fate{err: errNoLeader}
@@ -183,7 +189,7 @@ func (c *Cluster) because(err error) error {
 	case c.log.full.Load(), c.st.DiskError() != nil:
 		return errDisk
 	case errors.Is(err, errNoLeader) && c.clockOff.Load() != 0:
-		return c.errClock()
+		return c.clockError(time.Duration(c.clockOff.Load()))
 	}
 	return err
 }

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dcann/dcann/registry"
 )
 
 // A leader whose clock was wrong gave up its office, and when it could not hand over it never tried again: it led,
@@ -42,5 +44,42 @@ func TestALeaderThatCannotHandOverTriesAgain(t *testing.T) {
 		p, op := create()
 		f.write(s.name, op)
 		f.mustHold(s.name, p)
+	}
+}
+
+// A leader whose clock jumps makes registry time of it until the clocks are next compared: all that followed had to
+// be later for good, and who signed by a right clock was refused.
+func TestALeadersClockThatJumpsMakesNoTime(t *testing.T) {
+	for _, by := range []time.Duration{9 * time.Minute, 24 * time.Hour, -24 * time.Hour} {
+		t.Run(by.String(), func(t *testing.T) {
+			twice(t, func(t *testing.T, off bool) {
+				var jump atomic.Int64
+				f := startCluster(t, 3, func(name string, c *Config) {
+					c.guards.noClock = off
+					if name == "n1" {
+						c.Clock = func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
+					}
+				})
+				n1 := f.leads("n1")
+				jump.Store(int64(by))
+				refused := false
+				for range 5 {
+					_, op := create()
+					err := f.tryWrite("n1", op, time.Second)
+					refused = refused || registry.KindOf(err) == registry.Invalid
+				}
+				if !off {
+					f.leader("n1")
+				}
+				jump.Store(0)
+				p, op := create()
+				f.write("n2", op)
+				f.mustHold("n1", p)
+				jumped := n1.st.LastTime() > registry.MillisOf(time.Now().Add(time.Minute))
+				if wrong := jumped || refused; wrong != off {
+					t.Errorf("registry time followed a clock that jumped: %t; an operation signed by a right clock was refused: %t", jumped, refused)
+				}
+			})
+		})
 	}
 }

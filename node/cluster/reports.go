@@ -16,6 +16,7 @@ type heardReport struct {
 	followRequest
 	at    time.Time
 	ahead time.Duration // of its clock, against ours
+	skew  time.Duration // of our clock then
 }
 
 func (r *reports) note(name string, h heardReport) {

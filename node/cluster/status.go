@@ -79,7 +79,7 @@ func (c *Cluster) Status() Status {
 		s.Staleness = 0
 	}
 	if s.Role == "leader" {
-		s.ClockOffset, s.ClockKnown = c.clockOffset()
+		s.ClockOffset, s.ClockKnown = c.clockOffset(c.instant())
 	}
 	s.LeaderChanges, s.Pauses = c.leaderChanges.Load(), c.paused.Load()
 	s.Forwarded, s.ForwardErrors = c.forwarded.Load(), c.forwardErrors.Load()

@@ -166,7 +166,11 @@ func (c *Cluster) submitHere(ctx context.Context, check check) (state.Result, er
 		if err := c.writable(t); err != nil {
 			return state.Result{}, err
 		}
-		p, known, err := check(c.now())
+		now, err := c.registryTime()
+		if err != nil {
+			return state.Result{}, err
+		}
+		p, known, err := check(now)
 		if err != nil && !c.cfg.guards.noRecheck {
 			p, known, err = c.checkAgain(ctx, check)
 		}
@@ -190,7 +194,11 @@ func (c *Cluster) checkAgain(ctx context.Context, check check) (state.Proposal, 
 	if err := c.readHere(ctx); err != nil {
 		return state.Proposal{}, nil, err
 	}
-	return check(c.now())
+	now, err := c.registryTime()
+	if err != nil {
+		return state.Proposal{}, nil, err
+	}
+	return check(now)
 }
 
 // writable refuses what could not be proposed now.
