@@ -118,6 +118,9 @@ func (c *Cluster) keepTime() {
 		case <-c.quit:
 			return
 		}
+		if c.raft.State() != raft.Leader {
+			c.clockOff.Store(0) // who leads next is told by a comparison of its own
+		}
 		if c.inOffice() == nil {
 			continue
 		}

@@ -188,7 +188,7 @@ func (c *Cluster) because(err error) error {
 		return errStopped
 	case c.log.full.Load(), c.st.DiskError() != nil:
 		return errDisk
-	case errors.Is(err, errNoLeader) && c.clockOff.Load() != 0:
+	case errors.Is(err, errNoLeader) && c.clockOff.Load() != 0 && c.raft.State() == raft.Leader: // else it says nothing of now
 		return c.clockError(time.Duration(c.clockOff.Load()))
 	}
 	return err

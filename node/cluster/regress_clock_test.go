@@ -2,9 +2,12 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/registry"
 )
@@ -81,5 +84,43 @@ func TestALeadersClockThatJumpsMakesNoTime(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A leader whose clock was wrong told of it for as long as it ran: whenever nobody led, a clock that had long been
+// put right was said to be the cause.
+func TestAClockThatIsRightAgainIsNoCause(t *testing.T) {
+	t.Parallel()
+	network := newNet()
+	var deaf atomic.Bool
+	network.onRPC = func(from, to, rpc string) error {
+		if rpc == "TimeoutNow" && from != to && deaf.Load() {
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	var ahead atomic.Int64
+	f := startClusterOn(t, 3, network, inMemory, func(name string, c *Config) {
+		c.guards.noTransferWatch, c.LeaderWait = true, 50*time.Millisecond
+		if name == "n1" {
+			c.Clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		}
+	})
+	n1 := f.leads("n1")
+	deaf.Store(true)
+	ahead.Store(int64(time.Hour))
+	_, op := create()
+	saysClock := func() bool {
+		err := f.tryWrite("n1", op, 3*time.Second)
+		return err != nil && strings.Contains(err.Error(), "the clock of node n1")
+	}
+	eventually(t, "n1 says that it cannot write because of its clock", saysClock)
+	network.isolate("n1")
+	eventually(t, "n1 does not lead", func() bool { return n1.raft.State() != raft.Leader && n1.leader() == "" })
+	ahead.Store(0)
+	for range 3 {
+		if saysClock() {
+			t.Fatal("a node that does not lead, and has a right clock, refuses because of its clock")
+		}
 	}
 }
