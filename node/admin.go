@@ -30,7 +30,8 @@ import (
 //	POST /cluster/remove    removeRequest
 //	POST /cluster/transfer  transferRequest: another node leads
 //	POST /cluster/check     checkRequest -> cluster.CheckReport: compares the states of all nodes
-//	GET  /backup            the state as an archive (node/archive), which ends in its checksum
+//	GET  /backup            the state as an archive (node/archive), which ends in its checksum; with stale=true also from a
+//	                        node that cannot confirm that it has everything that was acknowledged
 //	GET  /metrics           as on the public listener
 //	GET  /debug/pprof/      profiles (net/http/pprof)
 func (n *Node) adminServer() *http.Server {
@@ -157,7 +158,11 @@ func readAdmin(r *http.Request, to any) error {
 // backup streams the state. What was sent when an error comes is cut off, so that nobody takes it for whole.
 func (n *Node) backup(s *session, w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	copied, err := s.cluster.Backup(r.Context())
+	stale, err := staleAsked(r)
+	var copied *cluster.Checkpoint
+	if err == nil {
+		copied, err = s.cluster.Backup(r.Context(), stale)
+	}
 	if err != nil {
 		n.answer(w, r, nil, err)
 		return
@@ -169,7 +174,25 @@ func (n *Node) backup(s *session, w http.ResponseWriter, r *http.Request) {
 		n.log.Error("backup failed", "sent_bytes", sent, "error", err)
 		panic(http.ErrAbortHandler)
 	}
-	n.log.Info("backup done", "index", copied.Header().Index, "bytes", sent, "took", time.Since(began))
+	h := copied.Header()
+	if h.AsOf != nil {
+		n.log.Warn("backup done, which may lack what other nodes acknowledged", "index", h.Index, "bytes", sent, "as_of", *h.AsOf)
+		return
+	}
+	n.log.Info("backup done", "index", h.Index, "bytes", sent, "took", time.Since(began))
+}
+
+// staleAsked reads the parameter of GET /backup.
+func staleAsked(r *http.Request) (bool, error) {
+	given := r.URL.Query().Get("stale")
+	if given == "" {
+		return false, nil
+	}
+	stale, err := strconv.ParseBool(given)
+	if err != nil {
+		return false, invalid("stale %.20q: expected true or false", given)
+	}
+	return stale, nil
 }
 
 // contextWriter ends writing with its context.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ import (
 func newBackupCommand(a *app) *cobra.Command {
 	var from operatorFlags
 	var to string
+	var stale bool
 	c := &cobra.Command{
 		Use:   "backup --config FILE --to FILE",
 		Short: "copy a running registry into one file",
@@ -26,6 +28,10 @@ func newBackupCommand(a *app) *cobra.Command {
 node goes on. Any node can be asked; a read replica spares the others the reading. What
 comes is verified while it is written, and the file gets its name only when it is whole and
 on disk. --to - writes to standard output instead; then the exit code says whether it is whole.
+
+A node that cannot confirm that it has all that was acknowledged, since nobody leads or it is
+cut off or no member any more, refuses: ask another. When there is none, --stale takes what it
+has, and says as of when that is.
 
 The file holds everything, also what people share with a few only: keep it as safe as a node.
 The accreditation key is not in it, nor are the certificates of the nodes.`,
@@ -36,6 +42,7 @@ The accreditation key is not in it, nor are the certificates of the nodes.`,
 	}
 	from.add(c)
 	c.Flags().StringVar(&to, "to", "", "new file to write, or - for standard output")
+	c.Flags().BoolVar(&stale, "stale", false, "also from a node that cannot confirm that it has all that was acknowledged")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if to != "-" {
 			if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
@@ -49,14 +56,15 @@ The accreditation key is not in it, nor are the certificates of the nodes.`,
 		op := a.operator(address, a.long(c))
 		var h archive.Header
 		if to == "-" {
-			h, err = op.backup(c.Context(), a.stdout)
+			h, err = op.backup(c.Context(), a.stdout, stale)
 		} else {
-			h, err = op.backupFile(c.Context(), to)
+			h, err = op.backupFile(c.Context(), to, stale)
 		}
 		if err != nil {
 			return err
 		}
 		a.say("%s, verified", describeArchive(h))
+		a.warnOfStale(h)
 		return nil
 	}
 	required(c, "to")
@@ -72,10 +80,26 @@ func describeArchive(h archive.Header) string {
 		h.Kind, h.Country, h.Position, h.Index, byteCount(size), h.Node)
 }
 
+// warnOfStale says what may be missing from an archive of a node that could not confirm that it had everything.
+func (a *app) warnOfStale(h archive.Header) {
+	switch {
+	case h.AsOf == nil:
+	case h.AsOf.IsZero():
+		a.say("WARNING: stale: node %s had heard from no leader: it may lack anything that was acknowledged elsewhere", h.Node)
+	default:
+		a.say("WARNING: stale, as of %s, %s before it was made: it may lack what was acknowledged since",
+			h.AsOf.Format(time.RFC3339), h.Created.Sub(*h.AsOf).Round(time.Second))
+	}
+}
+
 // backup writes the node's archive to w. Without an error it was whole. The error's kind is Unavailable
 // when the connection broke off.
-func (o *operator) backup(ctx context.Context, w io.Writer) (archive.Header, error) {
-	res, err := o.ask(ctx, http.MethodGet, "/backup", nil)
+func (o *operator) backup(ctx context.Context, w io.Writer, stale bool) (archive.Header, error) {
+	path := "/backup"
+	if stale {
+		path += "?stale=true"
+	}
+	res, err := o.ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return archive.Header{}, err
 	}
@@ -97,7 +121,7 @@ func (o *operator) backup(ctx context.Context, w io.Writer) (archive.Header, err
 }
 
 // backupFile is backup to a file that is there when it is whole and on disk, and otherwise not.
-func (o *operator) backupFile(ctx context.Context, path string) (h archive.Header, err error) {
+func (o *operator) backupFile(ctx context.Context, path string, stale bool) (h archive.Header, err error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".partial-*") // mode 0600
 	if err != nil {
@@ -108,7 +132,7 @@ func (o *operator) backupFile(ctx context.Context, path string) (h archive.Heade
 			err = errors.Join(err, os.Remove(tmp.Name()))
 		}
 	}()
-	h, err = o.backup(ctx, tmp)
+	h, err = o.backup(ctx, tmp, stale)
 	if err == nil {
 		err = tmp.Sync()
 	}
@@ -182,6 +206,7 @@ joined.`,
 			return configError(err)
 		}
 		a.say("%s, is in %s", describeArchive(h), config.Data)
+		a.warnOfStale(h)
 		return nil
 	}
 	required(c, "config")

@@ -16,8 +16,8 @@
 //
 //   - 16 bytes: "dcann archive 1" and a line feed. Another format is another number.
 //   - 4 bytes: the length of the header, at most 8 MiB.
-//   - The header, JSON of a Header: members in the order of the struct, none left out, no space between,
-//     configuration in base64, created in UTC. No other spelling is accepted.
+//   - The header, JSON of a Header: members in the order of the struct, none left out but asOf, no space
+//     between, configuration in base64, times in UTC. No other spelling is accepted.
 //   - 32 bytes: SHA-256 of the header.
 //   - Of each file that the header lists, in the order of their names, byte by byte, and none twice: its
 //     bytes, as many as the header says, and 32 bytes, SHA-256 of them.

@@ -47,7 +47,13 @@ type Header struct {
 	Configuration      []byte    `json:"configuration"` // encoded Raft configuration
 	ConfigurationIndex uint64    `json:"configurationIndex"`
 	Created            time.Time `json:"created"` // UTC
-	Files              []File    `json:"files"`   // in the order of their names; filled by New
+
+	// AsOf is nil unless the node could not confirm that its state was the newest. Then everything that was
+	// acknowledged before AsOf, in UTC, is in it, and of what was later some may be missing; the zero time: not
+	// known since when.
+	AsOf *time.Time `json:"asOf,omitzero"`
+
+	Files []File `json:"files"` // in the order of their names; filled by New
 }
 
 // File is one file of the archive.
@@ -128,6 +134,10 @@ func (h *Header) encode() ([]byte, error) {
 func (h *Header) json() ([]byte, error) {
 	canonical := *h
 	canonical.Created = h.Created.UTC().Round(0)
+	if h.AsOf != nil {
+		asOf := h.AsOf.UTC().Round(0)
+		canonical.AsOf = &asOf
+	}
 	text, err := json.Marshal(&canonical)
 	if err != nil {
 		return nil, fmt.Errorf("encode the header: %w", err)

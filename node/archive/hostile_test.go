@@ -99,28 +99,35 @@ func TestHostileHeaders(t *testing.T) {
 	fs := vfs.NewMem()
 	_, err := Receive(fs, bytes.NewReader(framed(headerJSON(`{"name":"a","size":1},{"name":"b","size":0}`), "x", "")), "to", Limits{}, nil)
 	must(t, err) // so what is refused below is for what it says
+	h, err := Receive(fs, bytes.NewReader(framed(strings.Replace(headerJSON(`{"name":"a","size":1},{"name":"b","size":0}`), `"files"`, `"asOf":"2026-01-01T00:00:00Z","files"`, 1), "x", "")), "stale", Limits{}, nil)
+	must(t, err)
+	if h.AsOf == nil || h.AsOf.Year() != 2026 {
+		t.Errorf("asOf is %v: expected the 1st of January 2026", h.AsOf)
+	}
 	file := func(name string, size any) string {
 		return headerJSON(fmt.Sprintf(`{"name":%q,"size":%v}`, name, size))
 	}
 	for name, header := range map[string]string{
 		"parent": file("..", 1), "here": file(".", 1), "empty name": file("", 1), "path": file("../x", 1), "absolute": file("/x", 1),
 		"backslash": file(`..\\x`, 1), "nul": headerJSON(`{"name":"a\u0000","size":1}`), "unicode": file("ä", 1),
-		"long name":        file(strings.Repeat("a", 129), 1),
-		"twice":            headerJSON(`{"name":"a","size":1},{"name":"a","size":1}`),
-		"order":            headerJSON(`{"name":"b","size":1},{"name":"a","size":1}`),
-		"negative":         file("a", -1),
-		"fraction":         file("a", 1.5),
-		"too large":        file("a", "9223372036854775808"),
-		"sum overflows":    headerJSON(fmt.Sprintf(`{"name":"a","size":%d},{"name":"b","size":%d}`, math.MaxInt64/2, math.MaxInt64/2)),
-		"unknown member":   strings.Replace(headerJSON(""), `{"kind"`, `{"more":1,"kind"`, 1),
-		"missing member":   strings.Replace(headerJSON(""), `"kind":"k",`, ``, 1),
-		"duplicate member": strings.Replace(headerJSON(""), `"kind":"k",`, `"kind":"k","kind":"k",`, 1),
-		"space":            headerJSON("") + " ",
-		"null":             strings.Replace(headerJSON(""), `[]`, `null`, 1),
-		"time zone":        strings.Replace(headerJSON(""), `00Z`, `00+02:00`, 1),
-		"long kind":        strings.Replace(headerJSON(""), `"k"`, `"`+strings.Repeat("k", 33)+`"`, 1),
-		"no object":        `[]`,
-		"nothing":          ``,
+		"long name":            file(strings.Repeat("a", 129), 1),
+		"twice":                headerJSON(`{"name":"a","size":1},{"name":"a","size":1}`),
+		"order":                headerJSON(`{"name":"b","size":1},{"name":"a","size":1}`),
+		"negative":             file("a", -1),
+		"fraction":             file("a", 1.5),
+		"too large":            file("a", "9223372036854775808"),
+		"sum overflows":        headerJSON(fmt.Sprintf(`{"name":"a","size":%d},{"name":"b","size":%d}`, math.MaxInt64/2, math.MaxInt64/2)),
+		"unknown member":       strings.Replace(headerJSON(""), `{"kind"`, `{"more":1,"kind"`, 1),
+		"missing member":       strings.Replace(headerJSON(""), `"kind":"k",`, ``, 1),
+		"duplicate member":     strings.Replace(headerJSON(""), `"kind":"k",`, `"kind":"k","kind":"k",`, 1),
+		"space":                headerJSON("") + " ",
+		"null":                 strings.Replace(headerJSON(""), `[]`, `null`, 1),
+		"time zone":            strings.Replace(headerJSON(""), `00Z`, `00+02:00`, 1),
+		"another zone of asOf": strings.Replace(headerJSON(""), `"files"`, `"asOf":"2026-01-01T00:00:00+02:00","files"`, 1),
+		"asOf that is null":    strings.Replace(headerJSON(""), `"files"`, `"asOf":null,"files"`, 1),
+		"long kind":            strings.Replace(headerJSON(""), `"k"`, `"`+strings.Repeat("k", 33)+`"`, 1),
+		"no object":            `[]`,
+		"nothing":              ``,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/dcann/dcann/node/archive"
 	"github.com/dcann/dcann/registry/state"
 )
 
@@ -139,22 +138,4 @@ func (c *Cluster) scan(ctx context.Context) error {
 		err = cerr
 	}
 	return err
-}
-
-// Backup is a consistent copy of the state, to be read as an archive (node/archive) and closed. It holds all that
-// was acknowledged before the call, on whichever node; without a leader, what this node has. It costs a flush
-// and hard links; writes go on.
-func (c *Cluster) Backup(ctx context.Context) (*Checkpoint, error) {
-	if c.place == nil {
-		return nil, errNoInstall
-	}
-	done, err := c.use()
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	wait, cancel := context.WithTimeout(ctx, c.cfg.LeaderWait)
-	_ = c.ReadIndex(wait) // a backup is wanted most when nobody leads any more
-	cancel()
-	return openCheckpoint(c.st, c.place, archive.Header{Kind: "backup", Node: c.cfg.Name, Version: c.cfg.Version})
 }

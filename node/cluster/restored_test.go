@@ -15,7 +15,7 @@ import (
 // backup is an archive of the leader, taken while it works.
 func (f *fleet) backup() []byte {
 	f.t.Helper()
-	backup, err := f.settled().Backup(inTime(f.t))
+	backup, err := f.settled().Backup(inTime(f.t), false)
 	if err != nil {
 		f.t.Fatal(err)
 	}
