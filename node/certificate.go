@@ -3,11 +3,11 @@ package node
 import (
 	"crypto/tls"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/dcann/dcann/node/peer"
 )
 
 // certificateEvery is how often the files of a certificate are looked at for a change.
@@ -18,22 +18,7 @@ const certificateEvery = 10 * time.Second
 type certificate struct {
 	certFile, keyFile string
 	current           atomic.Pointer[tls.Certificate]
-	seen              [2]fileStamp // of what was last tried, good or bad
-}
-
-// fileStamp changes when a file is written anew or another is put in its place.
-type fileStamp struct {
-	modified time.Time
-	size     int64
-	mode     fs.FileMode
-}
-
-func stampOf(path string) (fileStamp, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fileStamp{}, err
-	}
-	return fileStamp{info.ModTime(), info.Size(), info.Mode().Perm()}, nil
+	seen              peer.Stamps // of what was last tried, good or bad
 }
 
 // openCertificate loads the pair for the first time. The error's kind is Invalid.
@@ -47,22 +32,16 @@ func openCertificate(certFile, keyFile string) (*certificate, error) {
 
 // reload loads the pair if a file changed since the last try. After an error the pair in use stays.
 func (c *certificate) reload() (changed bool, err error) {
-	var stamps [2]fileStamp
-	for i, path := range []string{c.certFile, c.keyFile} {
-		if stamps[i], err = stampOf(path); err != nil {
-			return false, fmt.Errorf("TLS certificate: %w", err)
-		}
+	changed, err = c.seen.Changed(c.certFile, c.keyFile)
+	if err != nil {
+		return false, fmt.Errorf("TLS certificate: %w", err)
 	}
-	if stamps == c.seen {
+	if !changed {
 		return false, nil
 	}
-	c.seen = stamps
-	if stamps[1].mode&0o007 != 0 {
-		return false, fmt.Errorf("TLS key %s has mode %04o: everybody can read it; expected 0600 or 0640 (chmod 600 %s)", c.keyFile, stamps[1].mode, c.keyFile)
-	}
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	pair, err := peer.LoadPair(c.certFile, c.keyFile)
 	if err != nil {
-		return false, fmt.Errorf("TLS certificate %s with key %s: %w", c.certFile, c.keyFile, err)
+		return false, fmt.Errorf("TLS %w", err)
 	}
 	c.current.Store(&pair)
 	return true, nil

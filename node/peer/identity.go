@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -22,45 +21,16 @@ type identity struct {
 	ca   *x509.CertPool
 }
 
-// fileStamp changes when a file is written anew or another is put in its place.
-type fileStamp struct {
-	modified time.Time
-	size     int64
-	mode     fs.FileMode
-}
-
-// stamps are those of Cert, Key and CA.
-type stamps [3]fileStamp
-
-func (c *Config) stamps() (s stamps, err error) {
-	for i, path := range []string{c.Cert, c.Key, c.CA} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return stamps{}, fmt.Errorf("peer certificate: %w", err)
-		}
-		s[i] = fileStamp{info.ModTime(), info.Size(), info.Mode().Perm()}
-	}
-	return s, nil
-}
-
 // load reads the three files and refuses what other nodes would refuse: then the operator hears of it here,
 // with the file's name, and not from all the other nodes at once.
 func (c *Config) load(now time.Time) (*identity, error) {
-	certPEM, err := readPEM(c.Cert)
+	pair, err := LoadPair(c.Cert, c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("peer certificate: %w", err)
-	}
-	keyPEM, err := readKey(c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("peer key: %w", err)
+		return nil, fmt.Errorf("peer %w", err)
 	}
 	caPEM, err := readPEM(c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("peer CA: %w", err)
-	}
-	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
-		return nil, fmt.Errorf("peer certificate %s with key %s: %w", c.Cert, c.Key, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(caPEM) {
@@ -166,18 +136,17 @@ func (id *identity) tlsConfig() *tls.Config {
 func (m *Mesh) Reload() (changed bool, err error) {
 	m.reloading.Lock()
 	defer m.reloading.Unlock()
-	seen, err := m.config.stamps()
+	fresh, err := m.seen.Changed(m.config.Cert, m.config.Key, m.config.CA)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("peer certificate: %w", err)
 	}
-	again := seen == m.seen
-	if again && !m.refused {
+	if !fresh && !m.refused {
 		return false, nil
 	}
 	id, err := m.config.load(time.Now())
-	m.seen, m.refused = seen, err != nil
+	m.refused = err != nil
 	switch {
-	case err != nil && again:
+	case err != nil && !fresh:
 		return false, nil
 	case err != nil:
 		return false, err

@@ -24,7 +24,7 @@ type Mesh struct {
 	running  sync.WaitGroup
 
 	reloading sync.Mutex // guards what is below, up to the next empty line
-	seen      stamps     // of what was last tried, good or bad
+	seen      Stamps     // of what was last tried, good or bad
 	refused   bool       // what was last tried was bad
 
 	mu     sync.Mutex // guards what is below; no I/O under it
