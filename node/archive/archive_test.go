@@ -104,7 +104,7 @@ func TestRoundTrip(t *testing.T) {
 			} {
 				fs := vfs.NewMem()
 				var done, total int64
-				h, err := Receive(fs, r, "to", Limits{Size: int64(len(b))}, func(d, n int64) { done, total = d, n })
+				h, err := Receive(fs, r, "to", Limits{}, func(d, n int64) { done, total = d, n })
 				must(t, err)
 				if got := get(t, fs, "to"); !reflect.DeepEqual(got, files) {
 					t.Errorf("%s: the files differ", name)
@@ -119,8 +119,8 @@ func TestRoundTrip(t *testing.T) {
 				}
 				nothing(t, fs, "to.partial")
 			}
-			if h, err := ReadHeader(bytes.NewReader(b)); err != nil || h.Index != 7 || len(h.Files) != len(files) {
-				t.Errorf("ReadHeader: %+v, %v", h, err)
+			if h, err := Verify(bytes.NewReader(b)); err != nil || h.Index != 7 || len(h.Files) != len(files) {
+				t.Errorf("Verify: %+v, %v", h, err)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestPebbleCheckpoint(t *testing.T) {
 	src, err := New(vfs.Default, filepath.Join(dir, "checkpoint"), testHeader())
 	must(t, err)
 	r := src.Reader()
-	_, err = Receive(vfs.Default, r, filepath.Join(dir, "to"), Limits{Size: src.Size(), Reserve: 1}, nil)
+	_, err = Receive(vfs.Default, r, filepath.Join(dir, "to"), Limits{}, nil)
 	must(t, errors.Join(err, r.Close()))
 	db, err = pebble.Open(filepath.Join(dir, "to"), &pebble.Options{Logger: quiet{}, ErrorIfNotExists: true})
 	must(t, err)

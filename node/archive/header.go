@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"time"
@@ -178,36 +177,6 @@ func decodeHeader(text, sum []byte) (Header, error) {
 		return Header{}, &DamagedError{Offset: int64(prefixLen), Detail: fmt.Sprintf("the header: %v", err)}
 	}
 	return h, nil
-}
-
-// ReadHeader reads and verifies the header of an archive and nothing of what follows. The error is a
-// *DamagedError or r's.
-func ReadHeader(r io.Reader) (Header, error) {
-	prefix, err := readField(r, 0, prefixLen)
-	if err != nil {
-		return Header{}, err
-	}
-	n, err := decodePrefix(prefix)
-	if err != nil {
-		return Header{}, err
-	}
-	text, err := readField(r, int64(prefixLen), n+sumLen)
-	if err != nil {
-		return Header{}, err
-	}
-	return decodeHeader(text[:n], text[n:])
-}
-
-// readField reads n bytes; memory grows with what comes, not with what n says.
-func readField(r io.Reader, offset int64, n int) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, int64(n)))
-	if err != nil {
-		return nil, fmt.Errorf("read the archive: %w", err)
-	}
-	if len(b) < n {
-		return nil, truncated(offset, "", int64(len(b)), int64(n))
-	}
-	return b, nil
 }
 
 // DamagedError is why a stream is no whole archive: cut off, altered, extended, or none at all.

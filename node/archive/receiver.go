@@ -14,8 +14,6 @@ import (
 
 // Limits are what a receiver accepts. The zero value accepts every archive that fits the disk.
 type Limits struct {
-	Size    int64  // of the archive, if it is known beforehand: another is refused; 0: not known
-	Content int64  // largest sum of the sizes of files; 0: no limit
 	Reserve uint64 // bytes that must stay free on the disk, if the file system can say
 }
 
@@ -190,11 +188,6 @@ func (r *Receiver) headerSum(sum []byte) error {
 func (r *Receiver) admit() error {
 	content := r.header.content()
 	switch usage, err := r.fs.GetDiskUsage(r.fs.PathDir(r.dir)); {
-	case r.limit.Size > 0 && r.total != r.limit.Size:
-		return &DamagedError{Offset: int64(prefixLen),
-			Detail: fmt.Sprintf("the header speaks of an archive of %d bytes: expected %d", r.total, r.limit.Size)}
-	case r.limit.Content > 0 && content > r.limit.Content:
-		return fmt.Errorf("receive an archive: its files have %d bytes: expected at most %d", content, r.limit.Content)
 	case err != nil: // it cannot say
 	case usage.AvailBytes < r.limit.Reserve || usage.AvailBytes-r.limit.Reserve < uint64(content):
 		return fmt.Errorf("receive an archive: its files have %d bytes and %d must stay free: the disk has %d free",
