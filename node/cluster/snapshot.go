@@ -28,11 +28,10 @@ type snapshots struct {
 	mu       sync.Mutex
 	received map[string]receivedState // by ID: whole on disk, and not in force yet
 
-	sent, installed histogram // how long making the checkpoints took, and receiving those of others
-
-	sending atomic.Int64 // checkpoints that are open
-	came    atomic.Int64 // unix ns since when bytes of a state are waited for; 0: they are not
-	settled atomic.Int64 // unix ns until which the log is kept although none is
+	sent    atomic.Uint64 // checkpoints that were made
+	sending atomic.Int64  // checkpoints that are open
+	came    atomic.Int64  // unix ns since when bytes of a state are waited for; 0: they are not
+	settled atomic.Int64  // unix ns until which the log is kept although none is
 }
 
 // afterSending is how long the log is kept whole after a checkpoint was sent: until the other node has opened it
@@ -47,11 +46,10 @@ func (s *snapshots) keepLog() bool {
 
 // receivedState is a state of another node, unpacked, synced, and not in force.
 type receivedState struct {
-	name        string // of the directory
-	meta        raft.SnapshotMeta
-	io.Reader   // Raft wants one: there is nothing to read
-	io.Closer   // nothing to close
-	archiveSize int64
+	name      string // of the directory
+	meta      raft.SnapshotMeta
+	io.Reader // Raft wants one: there is nothing to read
+	io.Closer // nothing to close
 }
 
 // List implements raft.SnapshotStore.
@@ -86,14 +84,13 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if s.place == nil {
 		return nil, nil, errNoInstall
 	}
-	began := time.Now()
 	s.sending.Add(1)
 	stream, err := openCheckpoint(s.st, s.place, archive.Header{Kind: "checkpoint"})
 	if err != nil {
 		s.sending.Add(-1)
 		return nil, nil, fmt.Errorf("make a checkpoint for another node: %w", err)
 	}
-	s.sent.observe(time.Since(began))
+	s.sent.Add(1)
 	h := stream.Header()
 	return metaOf(id, h.Index, h.Term, h.Configuration, h.ConfigurationIndex, stream.Size()), &sentCheckpoint{Checkpoint: stream, snaps: s}, nil
 }
@@ -171,7 +168,6 @@ type sink struct {
 
 	receiver *archive.Receiver // nil until something is written
 	name     string
-	began    time.Time
 	size     int64
 	closed   bool
 }
@@ -207,7 +203,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		if term, err := s.snaps.term(); err != nil || s.term > term {
 			return 0, errors.Join(err, fmt.Errorf("a leader of term %d or before sends its state as of term %d: expected the new leader's", term, s.term))
 		}
-		s.name, s.began = place.receiving(s.index, s.term), time.Now()
+		s.name = place.receiving(s.index, s.term)
 		s.receiver = archive.NewReceiver(place.fs, place.fs.PathJoin(place.dir, s.name), archive.Limits{Reserve: receiveReserve}, nil)
 	}
 	s.snaps.came.Store(0) // a disk that takes its time is not the sender's fault
@@ -260,14 +256,13 @@ func (s *sink) take() error {
 		return errors.Join(fmt.Errorf("the state that was received is as of index %d of term %d: expected %d of %d", h.Index, h.Term, s.index, s.term),
 			place.fs.RemoveAll(place.fs.PathJoin(place.dir, s.name)))
 	}
-	s.snaps.installed.observe(time.Since(s.began))
 	s.snaps.mu.Lock()
 	defer s.snaps.mu.Unlock()
 	if s.snaps.received == nil {
 		s.snaps.received = make(map[string]receivedState)
 	}
 	s.snaps.received[s.id] = receivedState{
-		name: s.name, meta: *metaOf(s.id, s.index, s.term, s.configuration, s.at, s.size), archiveSize: s.size,
+		name: s.name, meta: *metaOf(s.id, s.index, s.term, s.configuration, s.at, s.size),
 		Reader: bytes.NewReader(nil), Closer: io.NopCloser(nil),
 	}
 	return nil

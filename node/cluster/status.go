@@ -83,7 +83,7 @@ func (c *Cluster) Status() Status {
 	}
 	s.LeaderChanges, s.Pauses = c.leaderChanges.Load(), c.paused.Load()
 	s.Forwarded, s.ForwardErrors = c.forwarded.Load(), c.forwardErrors.Load()
-	s.StatesSent, s.LogWrites = c.machine.snaps.sent.count.Load(), c.log.times.read()
+	s.StatesSent, s.LogWrites = c.machine.snaps.sent.Load(), c.log.times.read()
 	for _, m := range c.raft.GetConfiguration().Configuration().Servers {
 		s.Members = append(s.Members, Member{Name: string(m.ID), Address: string(m.Address), Voter: m.Suffrage == raft.Voter})
 	}
