@@ -31,7 +31,6 @@ type followRequest struct {
 	MaxLevel uint32          `cbor:"7,keyasint"`
 	Version  string          `cbor:"8,keyasint"`
 	Replica  bool            `cbor:"9,keyasint"`
-	Address  string          `cbor:"10,keyasint"`
 }
 
 type followReply struct {
@@ -239,7 +238,7 @@ func (c *Cluster) report() followRequest {
 	last, lastTerm := c.logEnd()
 	return followRequest{
 		Term: c.raft.CurrentTerm(), Applied: c.applied.load(), Durable: durable, Last: last, LastTerm: lastTerm,
-		Clock: c.now(), MaxLevel: state.MaxLevel, Version: c.cfg.Version, Replica: c.cfg.Replica, Address: c.cfg.Address,
+		Clock: c.now(), MaxLevel: state.MaxLevel, Version: c.cfg.Version, Replica: c.cfg.Replica,
 	}
 }
 
