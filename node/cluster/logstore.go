@@ -28,9 +28,11 @@ type logStore struct {
 	noSync    bool                   // in tests only: the file is not synced
 	size      logSize
 	times     histogram             // of StoreLogs
-	writing   atomic.Int64          // when the log write under way began, in ns of the monotonic clock; 0: none
+	writing   atomic.Int64          // when the write of Raft's under way began, in ns of the monotonic clock; 0: none
+	moving    atomic.Int64          // ... that of a scrub for which Raft's wait
+	low       atomic.Uint64         // from where on entries were overruled since a scrub began to copy them
 	full      atomic.Bool           // the last write found the disk full
-	epoch     time.Time             // what writing counts from
+	epoch     time.Time             // what writing and moving count from
 	mapped    int64                 // address space for the file
 	broken    atomic.Pointer[error] // why nothing is written any more; nil if it is
 
@@ -93,16 +95,15 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 // steps down and its entries' outcome is unknown. A full disk heals by itself; any other error leaves the
 // file in doubt (a page that fsync failed for is not written by the next fsync), so the node must stop.
 func (s *logStore) StoreLogs(logs []*raft.Log) error {
+	defer s.begin(&s.writing)()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
-	s.writing.Store(int64(time.Since(s.epoch)))
 	began := time.Now()
 	err := s.store(logs)
 	s.times.observe(time.Since(began))
-	s.writing.Store(0)
 	s.full.Store(isFull(err))
 	s.suspect = err != nil
 	if err != nil && !isFull(err) {
@@ -136,6 +137,7 @@ func (s *logStore) cutFrom(index uint64) error {
 	if err != nil || last < index {
 		return err
 	}
+	s.sink(index)
 	return s.db.DeleteRange(index, last)
 }
 
@@ -159,6 +161,8 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 		if err := s.overruled(from); err != nil {
 			return err
 		}
+		defer s.begin(&s.writing)() // as appends it is of Raft's main goroutine
+		s.sink(from)
 		return s.db.DeleteRange(from, to)
 	}
 	durable, err := s.durable()
@@ -200,6 +204,7 @@ func (s *logStore) overruled(from uint64) error {
 const deleteAtOnce = 512
 
 func (s *logStore) set(key, value []byte) error {
+	defer s.begin(&s.writing)()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if broken := s.broken.Load(); broken != nil {
@@ -231,13 +236,21 @@ func (s *logStore) close() error {
 	return s.db.Close()
 }
 
-// stalled is how long the log write under way has taken; 0 if there is none.
-func (s *logStore) stalled() time.Duration {
-	began := s.writing.Load()
-	if began == 0 {
-		return 0
+// begin notes that something begins for which Raft waits, and end that it is over. What is timed includes the wait
+// for others that use the file: for whoever waits for Raft it is the same.
+func (s *logStore) begin(what *atomic.Int64) (end func()) {
+	what.Store(max(int64(time.Since(s.epoch)), 1))
+	return func() { what.Store(0) }
+}
+
+// stalled is for how long Raft has waited for the log so far; 0 if it does not.
+func (s *logStore) stalled() (longest time.Duration) {
+	for _, what := range []*atomic.Int64{&s.writing, &s.moving} {
+		if began := what.Load(); began != 0 {
+			longest = max(longest, time.Since(s.epoch)-time.Duration(began))
+		}
 	}
-	return time.Since(s.epoch) - time.Duration(began)
+	return longest
 }
 
 // isFull reports whether err says that a write did not happen for want of space. Bolt has then rolled back

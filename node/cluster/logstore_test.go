@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 	berrors "go.etcd.io/bbolt/errors"
@@ -19,7 +20,7 @@ func newLog(t *testing.T, last, durable uint64) *logStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &logStore{path: path, db: db, durable: func() (uint64, error) { return durable, nil }, fail: func(err error) { t.Error(err) }, syncDir: syncDir}
+	s := &logStore{path: path, db: db, durable: func() (uint64, error) { return durable, nil }, fail: func(err error) { t.Error(err) }, syncDir: syncDir, epoch: time.Now()}
 	s.size.start(0, 0, 0)
 	t.Cleanup(func() { _ = s.close() })
 	if last > 0 {
