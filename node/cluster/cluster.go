@@ -51,8 +51,10 @@ type Cluster struct {
 	clockOff atomic.Int64 // ns by which our clock is off the majority's while that keeps us from writing, else 0
 	agreed   atomic.Pointer[agreement]
 	compare  chan struct{} // has lead compare the clocks again
-	changing turn          // one at a time changes the members
-	hclog    hclog.Logger
+
+	inVain, firstHeir int  // hand-overs of letGo in a row that failed, and whom it tried first; they belong to lead
+	changing          turn // one at a time changes the members
+	hclog             hclog.Logger
 
 	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
 	forwarded, forwardErrors, paused, leaderChanges atomic.Uint64

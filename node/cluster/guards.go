@@ -12,6 +12,7 @@ type guards struct {
 	noCaughtUp      bool // who joins votes at once
 	noClock         bool // a leader proposes whatever its clock says
 	noRecheck       bool // a refusal is given without having confirmed that this node leads
+	noLetGo         bool // a leader that the others cannot call waits for them for ever
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks
 	noRecovered     bool // a recovered node follows those that it went on without

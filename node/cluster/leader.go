@@ -54,8 +54,10 @@ func (c *Cluster) takeOffice() {
 }
 
 // clocksAgree waits until a majority has said what time it is, and reports whether it is ours
-// (DESIGN 6, rule 5): a node whose clock is wrong hands over before it has proposed anything.
+// (DESIGN 6, rule 5): a node whose clock is wrong hands over before it has proposed anything, and so does one to which
+// no majority speaks.
 func (c *Cluster) clocksAgree(term uint64) bool {
+	began := time.Now()
 	for c.raft.State() == raft.Leader && c.raft.CurrentTerm() == term {
 		ahead, known, wrong := c.clocksCompared()
 		if wrong {
@@ -64,7 +66,12 @@ func (c *Cluster) clocksAgree(term uint64) bool {
 		}
 		if known || c.cfg.guards.noClock {
 			c.clockOff.Store(0)
+			c.inVain = 0
 			return true
+		}
+		if time.Since(began) > c.unheardFor() && !c.cfg.guards.noLetGo {
+			c.letGo()
+			return false
 		}
 		select {
 		case <-time.After(tickEvery / 5):
