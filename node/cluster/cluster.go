@@ -45,7 +45,7 @@ type Cluster struct {
 	sole     atomic.Bool  // this node is the only voter
 	disowned atomic.Bool  // the leader says so
 	gone     atomic.Bool  // it is no member any more
-	doubt    atomic.Bool  // it stood still, and whether it still leads was not confirmed since
+	doubt    doubt        // it stood still, and whether it still leads was not confirmed since
 	doubting atomic.Bool  // a confirmation is under way for that
 	heard    reports      // of the others, while this node leads
 	clockOff atomic.Int64 // ns by which our clock is off the majority's while that keeps us from writing, else 0

@@ -123,6 +123,9 @@ func (c *Cluster) follow() {
 		}
 		now := time.Now()
 		paused := p.tick(now, c.maxPause())
+		if paused {
+			c.doubt.raise() // before anybody may take the look below for a proof that nothing has happened
+		}
 		c.ticked.Store(c.fresh.since(now))
 		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
 		c.gone.Store(c.removed() || c.disowned.Load())
@@ -141,7 +144,7 @@ func (c *Cluster) follow() {
 			c.freshInOffice(ctx, now, paused)
 			continue
 		}
-		c.doubt.Store(false) // of an office that has ended
+		c.doubt.settle(c.doubt.raised.Load()) // of an office that has ended
 		if leader := c.leader(); leader != "" && leader != c.cfg.Name && (leader != of || now.Sub(asked) >= followEvery) {
 			asked, of = now, leader
 			if asking.CompareAndSwap(false, true) {
@@ -161,17 +164,17 @@ func (c *Cluster) follow() {
 func (c *Cluster) freshInOffice(ctx context.Context, now time.Time, paused bool) {
 	if paused {
 		c.paused.Add(1)
-		c.doubt.Store(true)
 	}
-	if !c.doubt.Load() {
+	if !c.doubt.open() {
 		c.fresh.known(now.Add(-c.doubtful()))
 		return
 	}
 	if c.doubting.CompareAndSwap(false, true) {
 		go func() {
 			defer c.doubting.Store(false)
+			asked := c.doubt.raised.Load()
 			if t := c.inOffice(); t != nil && c.confirm(ctx, t) == nil && c.inOffice() == t {
-				c.doubt.Store(false)
+				c.doubt.settle(asked)
 			}
 		}()
 	}
@@ -194,27 +197,9 @@ func (r *reign) changed(leader string, term uint64) bool {
 	return !first
 }
 
-// pauses notices that this process did not run for a while. It belongs to one goroutine.
-type pauses struct{ last time.Time }
-
-// tick reports whether more than limit has passed since the last call, on the monotonic clock.
-func (p *pauses) tick(now time.Time, limit time.Duration) bool {
-	last := p.last
-	p.last = now
-	return !last.IsZero() && now.Sub(last) > limit
-}
-
-// maxPause is how long this process may have stood still without a doubt about its lease.
-func (c *Cluster) maxPause() time.Duration { return max(c.cfg.LeaseTimeout/2, 4*tickEvery) }
-
 // doubtful is for how long a node may believe that it leads while another does: Raft's lease counts from the
 // arrival of the last answer, which was given a message before.
 func (c *Cluster) doubtful() time.Duration { return 2 * c.cfg.LeaseTimeout }
-
-// pausedNow reports whether the loop above has not run for so long that it may be about to notice a pause.
-func (c *Cluster) pausedNow() bool {
-	return time.Since(c.fresh.epoch)-time.Duration(c.ticked.Load()) > c.maxPause()
-}
 
 // ask tells the leader how far this node is, and learns how far the leader is.
 func (c *Cluster) ask(ctx context.Context, leader string) {
@@ -262,7 +247,7 @@ func (c *Cluster) onFollow(from string, r followRequest) (followReply, error) {
 	if c.raft.State() != raft.Leader {
 		return followReply{}, errNoLeader
 	}
-	if c.pausedNow() || c.doubt.Load() {
+	if c.pausedNow() || c.doubt.open() {
 		return followReply{}, errNoLeader // it may have waited here for long: nothing is to be read from when it came
 	}
 	now := c.instant()

@@ -1,0 +1,34 @@
+package cluster
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// doubt is whether this node still leads, after it stood still. What settles a doubt must have been asked after it
+// was raised: it settles none that came later.
+type doubt struct {
+	raised, settled atomic.Uint64 // counts of pauses
+}
+
+func (d *doubt) raise()             { d.raised.Add(1) }
+func (d *doubt) settle(upTo uint64) { d.settled.Store(upTo) }
+func (d *doubt) open() bool         { return d.raised.Load() != d.settled.Load() }
+
+// pauses notices that this process did not run for a while. It belongs to one goroutine.
+type pauses struct{ last time.Time }
+
+// tick reports whether more than limit has passed since the last call, on the monotonic clock.
+func (p *pauses) tick(now time.Time, limit time.Duration) bool {
+	last := p.last
+	p.last = now
+	return !last.IsZero() && now.Sub(last) > limit
+}
+
+// maxPause is how long this process may have stood still without a doubt about its lease.
+func (c *Cluster) maxPause() time.Duration { return max(c.cfg.LeaseTimeout/2, 4*tickEvery) }
+
+// pausedNow reports whether the loop above has not run for so long that it may be about to notice a pause.
+func (c *Cluster) pausedNow() bool {
+	return time.Since(c.fresh.epoch)-time.Duration(c.ticked.Load()) > c.maxPause()
+}
