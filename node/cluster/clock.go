@@ -49,8 +49,8 @@ const clockEvery = 100 * time.Millisecond
 // from before says how far that node was from a clock that we do not have any more.
 const clockMoved = MaxClockOffset / 10
 
-// instant is a moment on both clocks of this machine: the one that only ever counts on, and the wall clock, which
-// somebody may set.
+// instant is a moment on both clocks of this machine: the one that only ever counts on, while the machine runs, and
+// the wall clock, which somebody may set.
 type instant struct {
 	steady time.Duration // since this Cluster was opened
 	wall   time.Time
@@ -66,6 +66,18 @@ func (c *Cluster) instant() instant {
 // skew changes when the wall clock is put forward or back, and not while both clocks go on.
 func (i instant) skew() time.Duration {
 	return time.Duration(i.wall.UnixNano()) - i.steady
+}
+
+// since is how long ago then was, by that clock which says that it is longer: the monotonic one stands still while a
+// machine is suspended, and the wall clock may be put back. One that is put forward costs a confirmation too many.
+func (i instant) since(then instant) time.Duration {
+	return max(i.steady-then.steady, i.wall.Sub(then.wall), 0)
+}
+
+// back is d before, or when the Cluster was opened if that is later.
+func (i instant) back(d time.Duration) instant {
+	d = min(d, i.steady)
+	return instant{i.steady - d, i.wall.Add(-d)}
 }
 
 // agreement is what a comparison with a majority's clocks found.

@@ -41,14 +41,14 @@ type Cluster struct {
 	space      freeSpace
 
 	fresh    freshness
-	ticked   atomic.Int64 // when follow last looked, in the unit of fresh
-	sole     atomic.Bool  // this node is the only voter
-	disowned atomic.Bool  // the leader says so
-	gone     atomic.Bool  // it is no member any more
-	doubt    doubt        // it stood still, and whether it still leads was not confirmed since
-	doubting atomic.Bool  // a confirmation is under way for that
-	heard    reports      // of the others, while this node leads
-	clockOff atomic.Int64 // ns by which our clock is off the majority's while that keeps us from writing, else 0
+	ticked   atomic.Pointer[instant] // when follow last looked
+	sole     atomic.Bool             // this node is the only voter
+	disowned atomic.Bool             // the leader says so
+	gone     atomic.Bool             // it is no member any more
+	doubt    doubt                   // it stood still, and whether it still leads was not confirmed since
+	doubting atomic.Bool             // a confirmation is under way for that
+	heard    reports                 // of the others, while this node leads
+	clockOff atomic.Int64            // ns by which our clock is off the majority's while that keeps us from writing, else 0
 	agreed   atomic.Pointer[agreement]
 	compare  chan struct{} // has lead compare the clocks again
 

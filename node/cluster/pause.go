@@ -16,19 +16,20 @@ func (d *doubt) settle(upTo uint64) { d.settled.Store(upTo) }
 func (d *doubt) open() bool         { return d.raised.Load() != d.settled.Load() }
 
 // pauses notices that this process did not run for a while. It belongs to one goroutine.
-type pauses struct{ last time.Time }
+type pauses struct{ last *instant }
 
-// tick reports whether more than limit has passed since the last call, on the monotonic clock.
-func (p *pauses) tick(now time.Time, limit time.Duration) bool {
+// tick reports whether more than limit has passed since the last call.
+func (p *pauses) tick(now instant, limit time.Duration) bool {
 	last := p.last
-	p.last = now
-	return !last.IsZero() && now.Sub(last) > limit
+	p.last = &now
+	return last != nil && now.since(*last) > limit
 }
 
 // maxPause is how long this process may have stood still without a doubt about its lease.
 func (c *Cluster) maxPause() time.Duration { return max(c.cfg.LeaseTimeout/2, 4*tickEvery) }
 
-// pausedNow reports whether the loop above has not run for so long that it may be about to notice a pause.
+// pausedNow reports whether follow has not looked for so long that it may be about to notice a pause.
 func (c *Cluster) pausedNow() bool {
-	return time.Since(c.fresh.epoch)-time.Duration(c.ticked.Load()) > c.maxPause()
+	last := c.ticked.Load()
+	return last == nil || c.instant().since(*last) > c.maxPause()
 }

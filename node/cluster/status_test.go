@@ -10,9 +10,9 @@ import (
 func TestReadyMeansCaughtUp(t *testing.T) {
 	t.Parallel()
 	began := time.Now().Add(-time.Hour)
-	c := &Cluster{cfg: Config{LogStall: 10 * time.Second}, log: &logStore{epoch: began}, done: make(chan struct{})}
+	c := &Cluster{cfg: Config{LogStall: 10 * time.Second, Clock: time.Now}, log: &logStore{epoch: began}, done: make(chan struct{})}
 	c.fresh.epoch = began
-	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	ago := func(d time.Duration) instant { return c.instant().back(d) }
 	expect := func(ready bool, when string) {
 		t.Helper()
 		if err := c.Ready(); (err == nil) != ready {
