@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,64 +96,6 @@ func (c *Cluster) founders() []raft.Server {
 	}
 	slices.SortFunc(servers, func(a, b raft.Server) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return servers
-}
-
-// helloReply is what a node says of itself to one that has no data.
-type helloReply struct {
-	Begun   bool   `cbor:"1,keyasint"` // it has data beyond what founds a cluster
-	Nodes   []Peer `cbor:"2,keyasint"` // the founding members it was told
-	Replica bool   `cbor:"3,keyasint"`
-
-	Restored *restored `cbor:"4,keyasint,omitempty"` // nil if it did not come from a backup
-}
-
-// hello answers before Raft runs, too.
-func (c *Cluster) hello(string) (helloReply, error) {
-	index, _ := c.st.Applied()
-	last, err := c.log.LastIndex()
-	if err != nil {
-		return helloReply{}, err
-	}
-	r, err := c.restored()
-	return helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r}, err
-}
-
-// lookAround asks all others once. found says that a cluster is to be founded; otherwise what says what is
-// being waited for, and "" that this node may run Raft now.
-func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*beginPoll)
-	defer cancel()
-	var missing []string
-	begun := ""
-	for _, p := range c.cfg.Nodes {
-		if p.Name == c.cfg.Name {
-			continue
-		}
-		var other helloReply
-		switch err := c.call(ctx, p.Name, methodHello, none{}, &other); {
-		case err != nil:
-			missing = append(missing, fmt.Sprintf("%s at %s (%v)", p.Name, p.Address, err))
-		case other.Begun:
-			begun = p.Name
-			switch err := c.call(ctx, p.Name, methodAdmit, none{}, nil); {
-			case err == nil:
-				return "", false, nil
-			case errors.Is(err, registry.Forbidden):
-				return err.Error(), false, nil
-			}
-		case c.founding() && !samePeers(other.Nodes, c.cfg.Nodes):
-			return fmt.Sprintf("node %s was told the founding members %v, and this node %v: expected the same", p.Name, other.Nodes, c.cfg.Nodes), false, nil
-		}
-	}
-	switch {
-	case begun != "":
-		return fmt.Sprintf("a leader of the cluster that %s belongs to", begun), false, nil
-	case len(missing) > 0:
-		return "the other nodes: " + strings.Join(missing, ", "), false, nil
-	case !c.founding():
-		return fmt.Sprintf("a cluster to be begun by %v", c.cfg.Nodes), false, nil
-	}
-	return "", true, nil
 }
 
 func samePeers(a, b []Peer) bool {

@@ -11,7 +11,7 @@
 //
 // The way of a read: ReadIndex (read.go, confirm.go), WaitIndex, or Bounded (follow.go), then the state directly.
 //
-// How a node gets into a cluster is in begin.go, membership.go, probe.go and pilot.go; how it gets another's state in
+// How a node gets into a cluster is in begin.go, meet.go, membership.go, probe.go and pilot.go; how it gets another's state in
 // snapshot.go, place.go and installed.go; what an operator looks at in overview.go and check.go; the ways back
 // from a disaster in recover.go.
 //

@@ -88,18 +88,16 @@ func (c *Cluster) beganRestored(r *restored, with map[string][]byte) error {
 // othersRestored asks all members once. with is nil while something is waited for, which what says. The error's
 // kind is Invalid when no waiting helps.
 func (c *Cluster) othersRestored(ctx context.Context, mine *restored) (with map[string][]byte, what string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*beginPoll)
-	defer cancel()
 	with = map[string][]byte{c.cfg.Name: mine.Life}
-	var missing []string
+	var members []Peer
 	for _, s := range c.members().Servers {
-		name := string(s.ID)
-		if name == c.cfg.Name {
-			continue
-		}
-		var other helloReply
-		if err := c.call(ctx, name, methodHello, none{}, &other); err != nil {
-			missing = append(missing, fmt.Sprintf("%s (%v)", name, err))
+		members = append(members, Peer{string(s.ID), string(s.Address)})
+	}
+	var missing []string
+	for _, m := range c.meet(ctx, members, c.greet) {
+		name, other := m.peer.Name, m.hello
+		if m.err != nil {
+			missing = append(missing, fmt.Sprintf("%s (%v)", name, m.err))
 			continue
 		}
 		switch r := other.Restored; {

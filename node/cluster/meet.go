@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/dcann/dcann/registry"
+)
+
+// meetTime is how long one other node may take to answer one question of a node that is starting. Each has it
+// for itself: a machine that is off answers neither yes nor no, and must keep nobody from asking the next.
+const meetTime = 10 * beginPoll
+
+// helloReply is what a node says of itself to one that has no data.
+type helloReply struct {
+	Begun   bool   `cbor:"1,keyasint"` // it has data beyond what founds a cluster
+	Nodes   []Peer `cbor:"2,keyasint"` // the founding members it was told
+	Replica bool   `cbor:"3,keyasint"`
+
+	Restored *restored `cbor:"4,keyasint,omitempty"` // nil if it did not come from a backup
+}
+
+// hello answers before Raft runs, too.
+func (c *Cluster) hello(string) (helloReply, error) {
+	index, _ := c.st.Applied()
+	last, err := c.log.LastIndex()
+	if err != nil {
+		return helloReply{}, err
+	}
+	r, err := c.restored()
+	return helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r}, err
+}
+
+// meeting is what came of asking one other node.
+type meeting struct {
+	peer     Peer
+	hello    helloReply
+	err      error // there was no answer
+	admitted bool
+	refused  error // why it was not admitted
+}
+
+// greet says hello to another node.
+func (c *Cluster) greet(ctx context.Context, p Peer) meeting {
+	ctx, cancel := context.WithTimeout(ctx, meetTime)
+	defer cancel()
+	m := meeting{peer: p}
+	m.err = c.call(ctx, p.Name, methodHello, none{}, &m.hello)
+	return m
+}
+
+// apply says hello, and asks a node that has begun to be admitted.
+func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
+	m := c.greet(ctx, p)
+	if m.err != nil || !m.hello.Begun {
+		return m
+	}
+	ctx, cancel := context.WithTimeout(ctx, meetTime)
+	defer cancel()
+	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, nil)
+	m.admitted = m.refused == nil
+	return m
+}
+
+// meet asks peers, all at once. It returns what came of it, by name, when all have answered or their time is
+// over; or as soon as one admits this node.
+func (c *Cluster) meet(ctx context.Context, peers []Peer, ask func(context.Context, Peer) meeting) (met []meeting) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan meeting, len(peers))
+	pending := 0
+	for _, p := range peers {
+		if p.Name != c.cfg.Name {
+			pending++
+			asking.Go(func() { answers <- ask(ctx, p) })
+		}
+	}
+	for ; pending > 0; pending-- {
+		m := <-answers
+		met = append(met, m)
+		if m.admitted {
+			return met
+		}
+	}
+	slices.SortFunc(met, func(a, b meeting) int { return strings.Compare(a.peer.Name, b.peer.Name) })
+	return met
+}
+
+// lookAround asks all others once. found says that a cluster is to be founded; otherwise what says what is
+// being waited for, and "" that this node may run Raft now.
+func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err error) {
+	met := c.meet(ctx, c.cfg.Nodes, c.apply)
+	if err := ctx.Err(); err != nil {
+		return "", false, err
+	}
+	if slices.ContainsFunc(met, func(m meeting) bool { return m.admitted }) {
+		return "", false, nil
+	}
+	var missing []string
+	begun, forbidden, others := "", "", ""
+	for _, m := range met {
+		switch {
+		case m.err != nil:
+			missing = append(missing, fmt.Sprintf("%s at %s (%v)", m.peer.Name, m.peer.Address, m.err))
+		case m.hello.Begun:
+			begun = m.peer.Name
+			if errors.Is(m.refused, registry.Forbidden) {
+				forbidden = m.refused.Error()
+			}
+		case c.founding() && !samePeers(m.hello.Nodes, c.cfg.Nodes):
+			others = fmt.Sprintf("node %s was told the founding members %v, and this node %v: expected the same", m.peer.Name, m.hello.Nodes, c.cfg.Nodes)
+		}
+	}
+	switch {
+	case forbidden != "":
+		return forbidden, false, nil
+	case begun != "":
+		return fmt.Sprintf("a leader of the cluster that %s belongs to", begun), false, nil
+	case others != "":
+		return others, false, nil
+	case len(missing) > 0:
+		return "the other nodes: " + strings.Join(missing, ", "), false, nil
+	case !c.founding():
+		return fmt.Sprintf("a cluster to be begun by %v", c.cfg.Nodes), false, nil
+	}
+	return "", true, nil
+}
