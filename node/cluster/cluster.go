@@ -28,6 +28,7 @@ type Cluster struct {
 	raft    *raft.Raft
 	running atomic.Pointer[raft.Raft] // raft, once it runs: calls of others may come before
 	links   Links                     // nil for a node that is alone
+	told    hearsay
 	trans   transport
 
 	machine    *machine
@@ -234,7 +235,7 @@ func (c *Cluster) run(stable *stableStore) error {
 		func() { c.serveRounds(&c.asks, c.askLeader) },
 	}
 	if !c.alone() {
-		loops = append(loops, c.watchTransfers, c.runPilot)
+		loops = append(loops, c.watchTransfers, c.runPilot, c.lookForLeader)
 	}
 	if w, ok := guarded.(*wary); ok {
 		loops = append(loops, w.forward)

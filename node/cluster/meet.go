@@ -8,12 +8,17 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/dcann/dcann/registry"
 )
 
 // meetTime is how long one other node may take to answer one question of a node that is starting. Each has it
 // for itself: a machine that is off answers neither yes nor no, and must keep nobody from asking the next.
 const meetTime = 10 * beginPoll
+
+// maxMet bounds how many nodes are asked that others have named.
+const maxMet = 64
 
 // helloReply is what a node says of itself to one that has no data.
 type helloReply struct {
@@ -22,6 +27,10 @@ type helloReply struct {
 	Replica bool   `cbor:"3,keyasint"`
 
 	Restored *restored `cbor:"4,keyasint,omitempty"` // nil if it did not come from a backup
+
+	// Voters are those that it knows of, once it has begun: the leader may be one of whom the settings of the
+	// node that asks say nothing.
+	Voters []Peer `cbor:"5,keyasint,omitempty"`
 }
 
 // hello answers before Raft runs, too.
@@ -32,7 +41,24 @@ func (c *Cluster) hello(string) (helloReply, error) {
 		return helloReply{}, err
 	}
 	r, err := c.restored()
-	return helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r}, err
+	answer := helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r}
+	if answer.Begun {
+		answer.Voters = c.voters()
+	}
+	return answer, err
+}
+
+// voters are those of the newest configuration that this node knows of, and where it reaches them.
+func (c *Cluster) voters() (voters []Peer) {
+	for _, s := range c.members().Servers {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		if address, ok := c.addressOf(string(s.ID)); ok {
+			voters = append(voters, Peer{string(s.ID), address})
+		}
+	}
+	return voters
 }
 
 // meeting is what came of asking one other node.
@@ -41,7 +67,8 @@ type meeting struct {
 	hello    helloReply
 	err      error // there was no answer
 	admitted bool
-	refused  error // why it was not admitted
+	refused  error  // why it was not admitted
+	others   []Peer // to be asked too
 }
 
 // greet says hello to another node.
@@ -50,6 +77,13 @@ func (c *Cluster) greet(ctx context.Context, p Peer) meeting {
 	defer cancel()
 	m := meeting{peer: p}
 	m.err = c.call(ctx, p.Name, methodHello, none{}, &m.hello)
+	return m
+}
+
+// inquire says hello to learn who votes.
+func (c *Cluster) inquire(ctx context.Context, p Peer) meeting {
+	m := c.greet(ctx, p)
+	m.others = m.hello.Voters
 	return m
 }
 
@@ -63,29 +97,38 @@ func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
 	defer cancel()
 	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, nil)
 	m.admitted = m.refused == nil
+	m.others = m.hello.Voters
 	return m
 }
 
-// meet asks peers, all at once. It returns what came of it, by name, when all have answered or their time is
-// over; or as soon as one admits this node.
+// meet asks peers, all at once, and then those whom they name. It returns what came of it, by name, when all
+// have answered or their time is over; or as soon as one admits this node.
 func (c *Cluster) meet(ctx context.Context, peers []Peer, ask func(context.Context, Peer) meeting) (met []meeting) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan meeting, len(peers))
-	pending := 0
-	for _, p := range peers {
-		if p.Name != c.cfg.Name {
-			pending++
-			asking.Go(func() { answers <- ask(ctx, p) })
+	answers := make(chan meeting, len(peers)+maxMet)
+	asked := map[string]bool{c.cfg.Name: true}
+	askAll := func(peers []Peer) (count int) {
+		for _, p := range peers {
+			if !asked[p.Name] {
+				asked[p.Name] = true
+				count++
+				asking.Go(func() { answers <- ask(ctx, p) })
+			}
 		}
+		return count
 	}
-	for ; pending > 0; pending-- {
+	for pending := askAll(peers); pending > 0; pending-- {
 		m := <-answers
 		met = append(met, m)
 		if m.admitted {
 			return met
+		}
+		if len(asked)+len(m.others) <= maxMet {
+			c.told.note(m.others)
+			pending += askAll(m.others)
 		}
 	}
 	slices.SortFunc(met, func(a, b meeting) int { return strings.Compare(a.peer.Name, b.peer.Name) })

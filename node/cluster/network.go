@@ -138,7 +138,7 @@ func (c *Cluster) addressOf(name string) (string, bool) {
 			return string(s.Address), true
 		}
 	}
-	return "", false
+	return c.told.where(name)
 }
 
 // members is the newest Raft configuration that this node knows of.
@@ -158,5 +158,9 @@ func (c *Cluster) Knows(name string) bool {
 	if slices.ContainsFunc(c.cfg.Nodes, func(p Peer) bool { return p.Name == name }) {
 		return true
 	}
-	return member(c.members(), name)
+	if member(c.members(), name) {
+		return true
+	}
+	_, ok := c.told.where(name)
+	return ok
 }

@@ -49,7 +49,7 @@ func (l *memListener) Dial(to raft.ServerAddress, timeout time.Duration) (net.Co
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	name := string(to)
-	if err := errors.Join(l.pass(ctx, l.name, name), l.pass(ctx, name, l.name)); err != nil {
+	if err := errors.Join(l.pass(ctx, l.name, name), l.pass(ctx, name, l.name), l.net.admitted(name, l.name)); err != nil {
 		return nil, err
 	}
 	n := l.net

@@ -42,6 +42,8 @@ type memNet struct {
 	pipes map[*pipe]bool
 
 	pipelines []raft.AppendPipeline
+
+	admits func(at, from string) bool // whether a node lets another call it, or open a connection
 }
 
 // link is one direction between two nodes.
@@ -97,6 +99,24 @@ func (n *memNet) mend(a, b string) {
 
 // calm undoes everything.
 func (n *memNet) calm() { n.change("*", "*", func(l *link) { *l = link{} }) }
+
+// setAdmits has nodes refuse whom they do not know, as they do with certificates.
+func (n *memNet) setAdmits(admits func(at, from string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.admits = admits
+}
+
+// admitted is called without mu held: who is asked may be about to use the network.
+func (n *memNet) admitted(at, from string) error {
+	n.mu.Lock()
+	admits := n.admits
+	n.mu.Unlock()
+	if admits != nil && at != from && !admits(at, from) {
+		return fmt.Errorf("node %s does not admit a node named %q", at, from)
+	}
+	return nil
+}
 
 // lose loses calls, and breaks connections, with probability p at each message.
 func (n *memNet) lose(from, to string, p float64) {
@@ -244,7 +264,7 @@ func (l *memLinks) Call(ctx context.Context, name, method string, request []byte
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.net.timeout)
 	defer cancel()
-	if err := l.pass(ctx, l.name, name); err != nil {
+	if err := errors.Join(l.pass(ctx, l.name, name), l.net.admitted(name, l.name)); err != nil {
 		return nil, err
 	}
 	l.net.mu.Lock()
