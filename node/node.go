@@ -43,7 +43,7 @@ type Node struct {
 // Open takes the data directory, opens what is in it and binds the listeners; nothing is answered before
 // Run. version is the software's. ctx bounds the opening only. The caller closes the node, also after Run.
 //
-// A node of several that has no data yet opens the rest in Run, where it can wait for the others.
+// A node of several opens the rest in Run, where it can wait for the others and answer meanwhile.
 //
 // The error's kind is Invalid for a configuration that cannot be, Unavailable when another process has the
 // directory.
@@ -104,12 +104,8 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	if n.config.clustered() {
-		if n.mesh, err = openMesh(n); err != nil {
-			return err
-		}
-		if !begun {
-			return nil
-		}
+		n.mesh, err = openMesh(n)
+		return err
 	}
 	return n.openSession(ctx)
 }
