@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
 )
 
 // meetTime is how long one other node may take to answer one question of a node that is starting. Each has it
@@ -31,6 +32,10 @@ type helloReply struct {
 	// Voters are those that it knows of, once it has begun: the leader may be one of whom the settings of the
 	// node that asks say nothing.
 	Voters []Peer `cbor:"5,keyasint,omitempty"`
+
+	Level    uint32 `cbor:"6,keyasint,omitempty"` // of its state (DESIGN 8)
+	MaxLevel uint32 `cbor:"7,keyasint,omitempty"` // the newest that its release knows
+	Version  string `cbor:"8,keyasint,omitempty"` // of its software
 }
 
 // hello answers before Raft runs, too.
@@ -41,7 +46,10 @@ func (c *Cluster) hello(string) (helloReply, error) {
 		return helloReply{}, err
 	}
 	r, err := c.restored()
-	answer := helloReply{Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r}
+	answer := helloReply{
+		Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r,
+		Level: c.st.Level(), MaxLevel: state.MaxLevel, Version: c.cfg.Version,
+	}
 	if answer.Begun {
 		answer.Voters = c.voters()
 	}
@@ -90,7 +98,7 @@ func (c *Cluster) inquire(ctx context.Context, p Peer) meeting {
 // apply says hello, and asks a node that has begun to be admitted.
 func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
 	m := c.greet(ctx, p)
-	if m.err != nil || !m.hello.Begun {
+	if m.err != nil || !m.hello.Begun || m.hello.Level > state.MaxLevel {
 		return m
 	}
 	ctx, cancel := context.WithTimeout(ctx, meetTime)
@@ -136,7 +144,7 @@ func (c *Cluster) meet(ctx context.Context, peers []Peer, ask func(context.Conte
 }
 
 // lookAround asks all others once. found says that a cluster is to be founded; otherwise what says what is
-// being waited for, and "" that this node may run Raft now.
+// being waited for, and "" that this node may run Raft now. The error's kind is Invalid when no waiting helps.
 func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err error) {
 	met := c.meet(ctx, c.cfg.Nodes, c.apply)
 	if err := ctx.Err(); err != nil {
@@ -151,6 +159,10 @@ func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err 
 		switch {
 		case m.err != nil:
 			missing = append(missing, fmt.Sprintf("%s at %s (%v)", m.peer.Name, m.peer.Address, m.err))
+		case m.hello.Begun && m.hello.Level > state.MaxLevel:
+			return "", false, &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf(
+				"node %s, which runs version %s, is at level %d, and this node's version %s knows levels up to %d: upgrade it first",
+				m.peer.Name, m.hello.Version, m.hello.Level, c.cfg.Version, state.MaxLevel)}
 		case m.hello.Begun:
 			begun = m.peer.Name
 			if errors.Is(m.refused, registry.Forbidden) {
