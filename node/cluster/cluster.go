@@ -191,7 +191,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	members := c.members()
-	if len(members.Servers) > 1 && c.alone() {
+	if c.alone() && otherVoters(members, c.cfg.Name) {
 		return errors.Join(toldOfNone(members), c.shutdown())
 	}
 	if len(members.Servers) > 0 && !member(members, c.cfg.Name) && c.alone() {

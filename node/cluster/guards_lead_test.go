@@ -108,7 +108,7 @@ func TestARejectedMessageStopsNoReplication(t *testing.T) {
 		full := error(syscall.ENOSPC)
 		rounds := 40
 		if off {
-			rounds = 1000
+			rounds = 3000
 		}
 		for range rounds {
 			follower.log.broken.Store(&full) // its disk is full for a moment: it rejects what comes

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,6 +121,13 @@ func soleVoter(c raft.Configuration, name string) bool {
 		}
 	}
 	return own && voters == 1
+}
+
+// otherVoters reports whether somebody else votes in c.
+func otherVoters(c raft.Configuration, name string) bool {
+	return slices.ContainsFunc(c.Servers, func(s raft.Server) bool {
+		return s.Suffrage == raft.Voter && s.ID != raft.ServerID(name)
+	})
 }
 
 // toldOfNone refuses a member whose settings have lost the others: it could never lead nor follow.
