@@ -191,11 +191,11 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	members := c.members()
-	if c.alone() && otherVoters(members, c.cfg.Name) {
-		return errors.Join(toldOfNone(members), c.shutdown())
-	}
 	if len(members.Servers) > 0 && !member(members, c.cfg.Name) && c.alone() {
 		return errors.Join(errNotMember, c.shutdown())
+	}
+	if c.alone() && otherVoters(members, c.cfg.Name) {
+		return errors.Join(toldOfNone(members), c.shutdown())
 	}
 	if soleVoter(members, c.cfg.Name) {
 		c.trans.stand(raft.ServerID(c.cfg.Name))

@@ -45,8 +45,10 @@ var lanes = []struct {
 		{FullDisk, (*fleet.Fleet).HasDisks, fullDisk},
 		{SlowDisk, (*fleet.Fleet).HasDisks, slowDisk},
 	}},
-	{"members", 500, 1500, []fault{
+	{"members", 2000, 5000, []fault{
 		{Members, nil, members},
+	}},
+	{"losses", 4000, 7000, []fault{
 		{DiskLost, nil, diskLost},
 	}},
 	{"office", 3000, 8000, []fault{
