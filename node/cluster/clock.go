@@ -52,7 +52,7 @@ const clockMoved = MaxClockOffset / 10
 // instant is a moment on both clocks of this machine: the one that only ever counts on, while the machine runs, and
 // the wall clock, which somebody may set.
 type instant struct {
-	steady time.Duration // since this Cluster was opened
+	steady time.Duration // since the epoch of freshness
 	wall   time.Time
 }
 
@@ -74,7 +74,7 @@ func (i instant) since(then instant) time.Duration {
 	return max(i.steady-then.steady, i.wall.Sub(then.wall), 0)
 }
 
-// back is d before, or when the Cluster was opened if that is later.
+// back is d before, or the epoch if that is later.
 func (i instant) back(d time.Duration) instant {
 	d = min(d, i.steady)
 	return instant{i.steady - d, i.wall.Add(-d)}

@@ -1,7 +1,8 @@
 package cluster
 
 import (
-	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,35 +12,35 @@ import (
 // before it doubted its office: the question may have waited while another led.
 func TestNobodyIsToldThePastBeforeThePauseIsDoubted(t *testing.T) {
 	t.Parallel()
-	f := startCluster(t, 3, nil)
+	inLoop, goOn := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(goOn) })
+	t.Cleanup(release)
+	f := startCluster(t, 3, func(name string, c *Config) {
+		if name == "n1" {
+			c.OnChange = func(what string) {
+				if strings.HasPrefix(what, "nothing comes") { // it is the loop that says so
+					close(inLoop)
+					<-goOn
+				}
+			}
+		}
+	})
 	n1 := f.leads("n1")
 	report := f.seat("n2").node().report()
-	// Its loop stands still in fresh.reached, and again in the next round, which finds that it stood still.
-	caught := false
-	for range 100 {
-		if n1.inOffice() == nil {
-			n1 = f.leads("n1")
-		}
-		func() {
-			n1.fresh.mu.Lock()
-			defer n1.fresh.mu.Unlock()
-			noticed := n1.paused.Load()
-			eventually(t, "the loop of n1 stands still", n1.pausedNow)
-			n1.fresh.mu.Unlock()
-			runtime.Gosched()
-			n1.fresh.mu.Lock()
-			if caught = !n1.pausedNow() && n1.paused.Load() == noticed && n1.inOffice() != nil; !caught {
-				return // it was faster
-			}
-			if reply, err := n1.onFollow("n2", report); err == nil {
-				t.Errorf("a leader that does not know yet whether it still leads answered %+v", reply)
-			}
-		}()
-		if caught {
-			return
-		}
+	n1.machine.snaps.came.Store(1)
+	<-inLoop
+	eventually(t, "the loop of n1 has stood still for long enough", n1.pausedNow)
+	n1.fresh.mu.Lock() // its next round stands still as soon as it has looked at the clocks
+	defer n1.fresh.mu.Unlock()
+	noticed := n1.paused.Load()
+	release()
+	eventually(t, "the loop of n1 runs again", func() bool { return !n1.pausedNow() })
+	if reply, err := n1.onFollow("n2", report); err == nil {
+		t.Errorf("a leader that does not know yet whether it still leads answered %+v", reply)
 	}
-	t.Error("the loop was never stopped where it should be: the test shows nothing")
+	if n1.paused.Load() != noticed || n1.inOffice() == nil {
+		t.Error("the loop was not stopped where it should be: the test shows nothing")
+	}
 }
 
 // The monotonic clock stands still with a machine that is suspended: when it went on, what the node showed was as
