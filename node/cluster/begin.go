@@ -123,13 +123,13 @@ func (c *Cluster) admit(ctx context.Context, name string) error {
 	if c.inOffice() == nil {
 		return errNoLeader
 	}
-	if err := c.readHere(ctx); err != nil {
-		return err
-	}
 	if err := c.changing.take(ctx); err != nil {
 		return err
 	}
 	defer c.changing.leave()
+	if err := c.readHere(ctx); err != nil { // not before: the wait for others' changes may be long
+		return err
+	}
 	// What it said of itself before it lost its data is not true any more, and would give it its vote back.
 	c.heard.forget(name)
 	defer c.heard.forget(name)

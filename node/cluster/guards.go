@@ -11,7 +11,7 @@ type guards struct {
 	noTransferWatch bool // a leadership transfer that hangs does not end the node
 	noCaughtUp      bool // who joins votes at once
 	noClock         bool // a leader proposes whatever its clock says
-	noRecheck       bool // a refusal is given without having confirmed that this node leads
+	noRecheck       bool // a refusal, of a change of the members too, is given without a confirmation that this node leads
 	noLetGo         bool // a leader that the others cannot call waits for them for ever
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks

@@ -112,6 +112,25 @@ func TestADeposedLeaderRefusesNothingFalsely(t *testing.T) {
 	})
 }
 
+// ... nor a change of the members.
+func TestADeposedLeaderRefusesNoChangeOfMembersFalsely(t *testing.T) {
+	twice(t, func(t *testing.T, off bool) {
+		f, n1, _ := deposed(t, guards{noRecheck: off}, func(*fleet, *node) {})
+		if err := f.leader("n1").Join(inTime(t), Peer{"r1", addressOf("r1")}, true); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), stuckFor)
+		defer cancel()
+		err := n1.Remove(ctx, "r1")
+		switch kind := registry.KindOf(err); {
+		case err == nil:
+			t.Error("a deposed leader changed the members")
+		case (kind != registry.Unavailable) != off:
+			t.Errorf("a deposed leader refused to remove a member that had been joined: %v", err)
+		}
+	})
+}
+
 // A leader stands still with all that runs in it, another is elected and acknowledges a write, and the first
 // goes on: not all of it at once, and its Raft last. What it then says of its staleness must be true.
 func TestALeaderThatStoodStillKnowsItsAge(t *testing.T) {

@@ -118,6 +118,12 @@ func (c *Cluster) onMembership(ctx context.Context, r membershipRequest) error {
 		return err
 	}
 	defer c.changing.leave()
+	// Who was deposed without knowing it yet would refuse by members that are none any more.
+	if !c.cfg.guards.noRecheck {
+		if err := c.readHere(ctx); err != nil {
+			return err
+		}
+	}
 	switch r.Change {
 	case changeJoin:
 		return c.join(ctx, r)
