@@ -1,15 +1,18 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dcann/dcann/registry"
 	"github.com/dcann/dcann/registry/jws"
+	"github.com/dcann/dcann/registry/state"
 	"github.com/dcann/dcann/registry/wire"
 )
 
@@ -168,4 +171,49 @@ func TestCreationLimit(t *testing.T) {
 	if got := ndjson[wire.BatchLine](t, f.post(wire.PathBatch, wire.TypeNDJSON, batch).want(t, 200).body); got[0].Status != 200 || got[1].Status != 429 {
 		t.Errorf("in a batch: %+v", got)
 	}
+}
+
+// A node whose clock is not quite the leader's refused a creation over the limit for its date, falsely and for good,
+// where the leader would not have. Whether it is dated wrongly is the leader's to say.
+func TestOverTheLimitTheLeaderJudgesTheDate(t *testing.T) {
+	t.Parallel()
+	var leader *judge
+	f := newServer(t, setting{
+		api:  func(c *Config) { c.CreationsPerHour, c.LimitLoopback = 1, true },
+		raft: func(c Cluster) Cluster { leader = &judge{Cluster: c}; return leader },
+	})
+	f.passport()
+	skew := time.Duration(f.store.Policy().MaxClockSkew) * time.Second
+	for _, tt := range []struct {
+		what  string
+		off   time.Duration
+		asked bool
+		kind  registry.Kind
+	}{
+		{"a little too old", -skew - clockDoubt/2, false, registry.Quota},
+		{"a little too new", skew + clockDoubt/2, false, registry.Quota},
+		{"too old", -skew - 2*clockDoubt, true, registry.Invalid},
+		{"too new", skew + 2*clockDoubt, true, registry.Invalid},
+	} {
+		k := newKey(t)
+		p := &party{f: f, rotation: []jws.PrivateKey{k}}
+		p.record = registry.Record{Kind: registry.Passport, Rotation: []jws.Multikey{k.Public().Multikey()}, Strands: registry.PadStrands(nil)}
+		raw := p.sign(func(c *registry.Content) { c.Iat += int64(tt.off / time.Second) }).Bytes()
+		before := leader.asked.Load()
+		f.post(wire.PathOperations, wire.TypeOperation, raw).problem(t, tt.kind)
+		if asked := leader.asked.Load() > before; asked != tt.asked {
+			t.Errorf("%s: the leader was asked: %v, expected %v", tt.what, asked, tt.asked)
+		}
+	}
+}
+
+// judge counts what the leader is asked.
+type judge struct {
+	Cluster
+	asked atomic.Int64
+}
+
+func (j *judge) SubmitOperation(ctx context.Context, op *registry.Operation) (state.Result, error) {
+	j.asked.Add(1)
+	return j.Cluster.SubmitOperation(ctx, op)
 }

@@ -105,16 +105,29 @@ func (s *Server) overLimit(ctx context.Context, op *registry.Operation, quota er
 	if err := s.cluster.ReadIndex(ctx); err != nil {
 		return state.Result{}, waited(err, "a confirmation of leadership")
 	}
-	_, known, err := s.state.CheckOperation(op, registry.MillisOf(time.Now()))
+	passes := func(clock registry.Millis) bool {
+		_, _, err := s.state.CheckOperation(op, clock)
+		return err == nil
+	}
+	now := registry.MillisOf(time.Now())
+	_, known, err := s.state.CheckOperation(op, now)
 	switch {
-	case err != nil:
-		return state.Result{}, err
 	case known != nil:
 		return *known, known.Err
+	case err == nil || passes(now.Add(-clockDoubt)) || passes(now.Add(clockDoubt)):
+	case passes(registry.Millis(op.Iat * 1000)):
+		return s.cluster.SubmitOperation(ctx, op) // it is dated wrongly, and by the leader's clock as surely
+	default:
+		return state.Result{}, err
 	}
 	s.metrics.limited.WithLabelValues("creations").Inc()
 	return state.Result{}, quota
 }
+
+// clockDoubt is how far this node's clock may be off the leader's, which is the one that iat is compared with
+// (DESIGN 6, rule 5). Whether a creation is dated wrongly is not for this node to say when it is within that of
+// being dated well; nor may the leader say while the limit is used up, for it might find it good.
+const clockDoubt = time.Minute
 
 // submitted replies to a signed object that was accepted, now or before.
 func (s *Server) submitted(c echo.Context, r state.Result) error {
