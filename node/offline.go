@@ -29,22 +29,29 @@ func Restore(ctx context.Context, config Config, r io.Reader, progress func(done
 			return archive.Header{}, errors.Join(release(), invalid("node %s is not among the founding members %v: it gets its state by being joined (dcann cluster join), not by a restore", config.Name, members))
 		}
 	}
-	h, err := cluster.Restore(ctx, config.cluster(nil), config.Data, r, members, progress)
+	fit := func(h archive.Header) error {
+		if config.Country != "" && h.Country != "" && string(config.Country) != h.Country {
+			return invalid("the archive is of the registry of country %s, and the settings say %s", h.Country, config.Country)
+		}
+		return nil
+	}
+	h, err := cluster.Restore(ctx, config.cluster(nil), config.Data, r, members, fit, progress)
 	return h, errors.Join(err, release())
 }
 
 // Recover makes a node that is stopped, and whose registry has lost its majority for ever, its only member. See
 // cluster.Recover for what is lost by that.
-func Recover(config Config) error {
+func Recover(config Config) (cluster.Recovery, error) {
 	config, release, err := takeOffline(config)
 	if err != nil {
-		return err
+		return cluster.Recovery{}, err
 	}
+	var done cluster.Recovery
 	place, err := cluster.OpenPlace(vfs.Default, config.Data)
 	if err == nil {
-		err = cluster.Recover(config.cluster(nil), place)
+		done, err = cluster.Recover(config.cluster(nil), place)
 	}
-	return errors.Join(err, release())
+	return done, errors.Join(err, release())
 }
 
 // takeOffline completes a configuration and takes its data directory, which no running node may have.

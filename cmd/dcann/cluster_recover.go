@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/dcann/dcann/node"
@@ -12,7 +14,8 @@ func newClusterRecoverCommand(a *app) *cobra.Command {
 		Use:   "recover --config FILE",
 		Short: "go on with what one node has, when the majority is lost for good",
 		Long: `The last resort, when the majority of those that vote will never come back: makes the data of
-one node that does not run the registry's, with this node as its only member. What the lost nodes had acknowledged and this one never got is lost: take the node that is furthest.
+one node that does not run the registry's, with this node as its only member. What the lost
+nodes had acknowledged and this one never got is lost: take the node that is furthest.
 A majority that comes back later must not be started again with its old data.
 
   1. Stop all nodes that are left; compare how far each is: the last index is in the log of
@@ -32,10 +35,15 @@ Do it on one node only: two that are recovered are two registries.`,
 		if err != nil {
 			return err
 		}
-		if err := node.Recover(config); err != nil {
+		done, err := node.Recover(config)
+		if err != nil {
 			return configError(err)
 		}
-		a.say("%s goes on alone: start it, then join others to it with empty data directories", config.Name)
+		without := "as before"
+		if len(done.Without) > 0 {
+			without = "without " + strings.Join(done.Without, ", ")
+		}
+		a.say("%s goes on alone, %s, from index %d: start it, then join others to it with empty data directories", config.Name, without, done.Last)
 		return nil
 	}
 	required(c, "config")

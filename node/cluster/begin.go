@@ -130,6 +130,9 @@ func (c *Cluster) admit(ctx context.Context, name string) error {
 	if err := c.readHere(ctx); err != nil { // not before: the wait for others' changes may be long
 		return err
 	}
+	if err := c.noTwin(ctx, name); err != nil {
+		return err
+	}
 	// What it said of itself before it lost its data is not true any more, and would give it its vote back.
 	c.heard.forget(name)
 	defer c.heard.forget(name)
@@ -146,6 +149,20 @@ func (c *Cluster) admit(ctx context.Context, name string) error {
 		}
 	}
 	return &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster: run dcann cluster join %s=HOST:PORT on a member", name, name)}
+}
+
+// noTwin refuses who asks to be let in without data under the name of a member that is where it is known to be, and
+// has its data: somebody copied its directory, and both run.
+func (c *Cluster) noTwin(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*beginPoll)
+	defer cancel()
+	var other helloReply
+	if err := c.call(ctx, name, methodHello, none{}, &other); err != nil || !other.Begun {
+		return nil // it is the one that asks, or gone
+	}
+	address, _ := c.addressOf(name)
+	return &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf(
+		"node %s is at %s, and has its data: a second node uses its name and certificate; stop one of them", name, address)}
 }
 
 // isNonvoter reports whether a member has no vote in the newest configuration that is certain to last: that of

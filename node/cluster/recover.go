@@ -20,45 +20,58 @@ import (
 	"github.com/dcann/dcann/registry/state"
 )
 
+// Recovery is what Recover did.
+type Recovery struct {
+	Last    uint64   // index up to which the node goes on
+	Without []string // names of the members that are none any more
+}
+
 // Recover makes a node that is stopped the only member of its cluster, without asking the others: the way out when
 // a majority is lost for ever. What this node's log holds is kept, acknowledged or not; what only the lost
 // nodes had is lost. Run it on the node that knows most, and on no other, since two of them would be two
 // registries: the rest is wiped and joined again.
-func Recover(cfg Config, place *Place) error {
+func Recover(cfg Config, place *Place) (Recovery, error) {
 	if err := cfg.Validate(); err != nil {
-		return err
+		return Recovery{}, err
 	}
 	cfg = cfg.withDefaults()
 	st, err := state.Open(place.State(), state.Options{FS: place.fs})
 	if err != nil {
-		return err
+		return Recovery{}, err
 	}
 	defer st.Close()
 	c := &Cluster{cfg: cfg, st: st, place: place, quit: make(chan struct{}), done: make(chan struct{}), hclog: RaftLogger(slog.New(slog.DiscardHandler))}
 	if err := c.openStores(); err != nil {
-		return err
+		return Recovery{}, err
 	}
 	defer func() { _ = c.log.close() }()
 	if empty, err := c.empty(); err != nil || empty {
-		return errors.Join(err, fmt.Errorf("there is no data of a cluster in %s", cfg.Dir))
+		return Recovery{}, errors.Join(err, fmt.Errorf("there is no data of a cluster in %s", cfg.Dir))
 	}
 	if err := c.settleInstalled(); err != nil {
-		return err
+		return Recovery{}, err
 	}
 	if members := c.members(); len(members.Servers) > 0 && !member(members, cfg.Name) {
-		return fmt.Errorf("node %s was removed from its registry, as its own data says: it must not go on with them; empty its data directory and join it", cfg.Name)
+		return Recovery{}, fmt.Errorf("node %s was removed from its registry, as its own data says: it must not go on with them; empty its data directory and join it", cfg.Name)
 	}
 	if err := checkTogether(c.log, st); err != nil {
-		return err
+		return Recovery{}, err
 	}
 	address := cfg.Address
 	if address == "" {
 		address = cfg.Name
 	}
 	if err := c.endRestored(); err != nil {
-		return err
+		return Recovery{}, err
 	}
-	return c.appendConfiguration(votersOf([]Peer{{Name: cfg.Name, Address: address}}))
+	var r Recovery
+	r.Last, _ = c.logEnd()
+	for _, s := range c.members().Servers {
+		if s.ID != raft.ServerID(cfg.Name) {
+			r.Without = append(r.Without, string(s.ID))
+		}
+	}
+	return r, c.appendConfiguration(votersOf([]Peer{{Name: cfg.Name, Address: address}}))
 }
 
 func votersOf(members []Peer) raft.Configuration {
@@ -91,9 +104,9 @@ func (c *Cluster) appendConfiguration(conf raft.Configuration) error {
 
 // Restore makes the data of a node from an archive that Backup wrote: the state as it was, and a Raft log that
 // goes on from there with the given members. With the same archive on every member it makes a cluster. A
-// truncated or altered archive is refused whole, and leaves nothing. A crash on the way leaves data that no node
-// starts on.
-func Restore(ctx context.Context, cfg Config, dir string, r io.Reader, members []Peer, progress func(done, total int64)) (archive.Header, error) {
+// truncated or altered archive is refused whole, and leaves nothing; so is one that fit, unless nil, has an error
+// for. A crash on the way leaves data that no node starts on.
+func Restore(ctx context.Context, cfg Config, dir string, r io.Reader, members []Peer, fit func(archive.Header) error, progress func(done, total int64)) (archive.Header, error) {
 	if err := cfg.Validate(); err != nil {
 		return archive.Header{}, err
 	}
@@ -114,7 +127,13 @@ func Restore(ctx context.Context, cfg Config, dir string, r io.Reader, members [
 	if err != nil {
 		return h, err
 	}
-	if err := adopt(place, path, h, votersOf(members)); err != nil {
+	if fit != nil {
+		err = fit(h)
+	}
+	if err == nil {
+		err = adopt(place, path, h, votersOf(members))
+	}
+	if err != nil {
 		return h, errors.Join(err, place.fs.RemoveAll(path))
 	}
 	if err := place.swap(name, h.Index, h.Term); err != nil {

@@ -19,7 +19,7 @@ func (s *seat) recover() {
 	if err != nil {
 		s.f.t.Fatal(err)
 	}
-	if err := Recover(s.config(s.dir), place); err != nil {
+	if _, err := Recover(s.config(s.dir), place); err != nil {
 		s.f.t.Fatal(err)
 	}
 	s.start()

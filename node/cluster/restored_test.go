@@ -38,7 +38,7 @@ func (s *seat) onDisk() {
 
 // restore fills the disk of a node that is stopped.
 func (s *seat) restore(ctx context.Context, r io.Reader) error {
-	_, err := Restore(ctx, s.config(s.dir), s.dir, r, s.f.founders, nil)
+	_, err := Restore(ctx, s.config(s.dir), s.dir, r, s.f.founders, nil, nil)
 	return err
 }
 
