@@ -119,19 +119,21 @@ func (c *Cluster) reachAll(ctx context.Context) bool {
 
 // admit lets a member without data run Raft: its vote is taken away first, and what it may have
 // acknowledged in a life that it has forgotten is then counted for nobody. Only the leader can say so.
-func (c *Cluster) admit(ctx context.Context, name string) error {
-	if c.inOffice() == nil {
-		return errNoLeader
+func (c *Cluster) admit(ctx context.Context, name string) (admitReply, error) {
+	t := c.inOffice()
+	if t == nil {
+		return admitReply{}, errNoLeader
 	}
+	in := admitReply{Term: t.term}
 	if err := c.changing.take(ctx); err != nil {
-		return err
+		return admitReply{}, err
 	}
 	defer c.changing.leave()
 	if err := c.readHere(ctx); err != nil { // not before: the wait for others' changes may be long
-		return err
+		return admitReply{}, err
 	}
 	if err := c.noTwin(ctx, name); err != nil {
-		return err
+		return admitReply{}, err
 	}
 	// What it said of itself before it lost its data is not true any more, and would give it its vote back.
 	c.heard.forget(name)
@@ -141,14 +143,14 @@ func (c *Cluster) admit(ctx context.Context, name string) error {
 		case s.ID != raft.ServerID(name):
 		case s.Suffrage == raft.Voter:
 			c.cfg.OnChange(fmt.Sprintf("node %s has lost its data: it votes again when it has caught up", name))
-			return c.change(ctx, c.raft.DemoteVoter(s.ID, 0, c.cfg.ProposeTimeout))
+			return in, c.change(ctx, c.raft.DemoteVoter(s.ID, 0, c.cfg.ProposeTimeout))
 		case !c.isNonvoter(name):
-			return unavailable("that node %s does not vote is not certain yet: a majority must know of it", name)
+			return admitReply{}, unavailable("that node %s does not vote is not certain yet: a majority must know of it", name)
 		default:
-			return nil
+			return in, nil
 		}
 	}
-	return &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster: run dcann cluster join %s=HOST:PORT on a member", name, name)}
+	return admitReply{}, &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster: run dcann cluster join %s=HOST:PORT on a member", name, name)}
 }
 
 // noTwin refuses who asks to be let in without data under the name of a member that is where it is known to be, and
@@ -163,6 +165,22 @@ func (c *Cluster) noTwin(ctx context.Context, name string) error {
 	address, _ := c.addressOf(name)
 	return &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf(
 		"node %s is at %s, and has its data: a second node uses its name and certificate; stop one of them", name, address)}
+}
+
+// admitReply says that a node without data may run Raft.
+type admitReply struct {
+	// Term is that in which it was let in. Who leads in an earlier one is not to be listened to: of a registry that was
+	// recovered, nodes with the data of before may still run, and count on this one.
+	Term uint64 `cbor:"1,keyasint"`
+}
+
+// enter notes the term in which this node was let in, before it runs Raft.
+func (c *Cluster) enter(term uint64) error {
+	known, err := c.log.getUint64(keyCurrentTerm)
+	if err != nil && !notFound(err) || known >= term {
+		return err
+	}
+	return c.log.set(keyCurrentTerm, bigEndian(term))
 }
 
 // isNonvoter reports whether a member has no vote in the newest configuration that is certain to last: that of

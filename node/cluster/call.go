@@ -57,7 +57,7 @@ func (c *Cluster) answer(ctx context.Context, from, method string, request []byt
 	case MethodSubmit:
 		return respond(ctx, request, c.onSubmit)
 	case methodAdmit:
-		return respond(ctx, request, func(ctx context.Context, _ none) (none, error) { return none{}, c.admit(ctx, from) })
+		return respond(ctx, request, func(ctx context.Context, _ none) (admitReply, error) { return c.admit(ctx, from) })
 	case methodMembership:
 		return respond(ctx, request, func(ctx context.Context, r membershipRequest) (none, error) {
 			return none{}, c.onMembership(ctx, r)

@@ -265,7 +265,7 @@ func (f *fleet) tryWrite(name string, op *registry.Operation, d time.Duration) e
 
 // inTime is a context for something that is to succeed.
 func inTime(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

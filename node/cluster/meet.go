@@ -75,6 +75,7 @@ type meeting struct {
 	hello    helloReply
 	err      error // there was no answer
 	admitted bool
+	term     uint64 // in which
 	refused  error  // why it was not admitted
 	others   []Peer // to be asked too
 }
@@ -103,8 +104,9 @@ func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
 	}
 	ctx, cancel := context.WithTimeout(ctx, meetTime)
 	defer cancel()
-	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, nil)
-	m.admitted = m.refused == nil
+	var in admitReply
+	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, &in)
+	m.admitted, m.term = m.refused == nil, in.Term
 	m.others = m.hello.Voters
 	return m
 }
@@ -150,8 +152,8 @@ func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err 
 	if err := ctx.Err(); err != nil {
 		return "", false, err
 	}
-	if slices.ContainsFunc(met, func(m meeting) bool { return m.admitted }) {
-		return "", false, nil
+	if i := slices.IndexFunc(met, func(m meeting) bool { return m.admitted }); i >= 0 {
+		return "", false, c.enter(met[i].term)
 	}
 	var missing []string
 	begun, forbidden, others := "", "", ""

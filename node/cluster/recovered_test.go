@@ -218,3 +218,28 @@ func TestWhoHasTheDataOfBeforeIsNotJoined(t *testing.T) {
 		}
 	}
 }
+
+// A node that is wiped and joined to one that was recovered is still counted on by those that run with the data of
+// before. It does not take their entries, should they reach it first: it would have to take them back, and could not.
+func TestAWipedNodeIsNotTakenByThoseOfBefore(t *testing.T) {
+	t.Parallel()
+	f, p := recoveredTooSoon(t, guards{})
+	n1, n2, n3 := f.seat("n1"), f.seat("n2"), f.seat("n3")
+	n2.halt()
+	n2.wipe()
+	f.net.holdRaft("n1", "n2")
+	n2.start()
+	joined := make(chan error, 1)
+	go func() { joined <- n1.node().Join(inTime(t), Peer{"n2", addressOf("n2")}, false) }()
+	eventually(t, "n2 is let in", func() bool { return n2.node() != nil })
+	before := n3.node().raft.CurrentTerm()
+	eventually(t, "n3 has stood for election several times", func() bool { return n3.node().raft.CurrentTerm() > before+2 })
+	if last := n2.node().raft.LastIndex(); last != 0 {
+		t.Errorf("n2 took entries up to %d of those that it is not joined to", last)
+	}
+	f.net.calm()
+	if err := <-joined; err != nil {
+		t.Fatal(err)
+	}
+	f.mustHold("n2", p)
+}

@@ -16,7 +16,7 @@ func TestAMemberThatRunsDoesNotLoseItsVoteToItsTwin(t *testing.T) {
 	f.fill("n1", 3)
 	leader := f.settled()
 	name := f.followers(leader)[0]
-	if err := leader.admit(inTime(t), name); !errors.Is(err, registry.Forbidden) {
+	if _, err := leader.admit(inTime(t), name); !errors.Is(err, registry.Forbidden) {
 		t.Errorf("a twin of %s was let in: %v", name, err)
 	}
 	for _, s := range leader.members().Servers {
