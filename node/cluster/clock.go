@@ -122,24 +122,17 @@ func (c *Cluster) registryTime() (registry.Millis, error) {
 
 // keepTime has a leader whose clock is wrong leave its office. It waits for nothing, so that it is never late.
 func (c *Cluster) keepTime() {
-	tick := time.NewTicker(clockEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-c.quit:
-			return
-		}
+	c.every(clockEvery, func() {
 		if c.raft.State() != raft.Leader {
 			c.clockOff.Store(0) // who leads next is told by a comparison of its own
 		}
 		if c.inOffice() == nil {
-			continue
+			return
 		}
 		if _, _, wrong := c.clocksCompared(); wrong || c.clockJumped(c.instant()) {
 			c.leaveOffice()
 		}
-	}
+	})
 }
 
 // leaveOffice has nothing proposed before lead has compared the clocks again.

@@ -67,12 +67,18 @@ func TestALeaderWhoseDiskHangsMakesRoom(t *testing.T) {
 			f.mustBeStuck(name)
 			return
 		}
-		<-leader.Done()
-		other := f.leader(name).cfg.Name
-		p, op := create()
-		f.write(other, op)
-		f.mustHold(other, p)
+		f.mustMakeRoom(leader)
 	})
+}
+
+// mustMakeRoom holds a leader to giving itself up, and the others to going on without it.
+func (f *fleet) mustMakeRoom(leader *node) {
+	f.t.Helper()
+	<-leader.Done()
+	other := f.leader(leader.cfg.Name).cfg.Name
+	p, op := create()
+	f.write(other, op)
+	f.mustHold(other, p)
 }
 
 // With two messages under way, a sender can wait for ever for room when the first is rejected.

@@ -71,16 +71,23 @@ func (c *Cluster) cutLog(trailing uint64) error {
 // watch gives up the node when a log write hangs while others could lead: Raft goes on sending heartbeats
 // and nobody stands for election (DESIGN 9). The only voter has nobody to make room for; Ready tells.
 func (c *Cluster) watch() {
-	tick := time.NewTicker(max(c.cfg.LogStall/4, 10*time.Millisecond))
+	c.every(max(c.cfg.LogStall/4, 10*time.Millisecond), func() {
+		if err := c.stalled(); err != nil && !c.cfg.guards.noStall && !soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
+			c.fail(err)
+		}
+	})
+}
+
+// every calls do again and again until the node closes.
+func (c *Cluster) every(pause time.Duration, do func()) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
+			do()
 		case <-c.quit:
 			return
-		}
-		if err := c.stalled(); err != nil && !c.cfg.guards.noStall && !soleVoter(c.raft.GetConfiguration().Configuration(), c.cfg.Name) {
-			c.fail(err)
 		}
 	}
 }

@@ -199,11 +199,7 @@ func TestALeaderWhoseScrubHangsMakesRoom(t *testing.T) {
 			f.mustBeStuck(name)
 			return
 		}
-		<-leader.Done()
-		other := f.leader(name).cfg.Name
-		p, op := create()
-		f.write(other, op)
-		f.mustHold(other, p)
+		f.mustMakeRoom(leader)
 	})
 }
 
