@@ -14,34 +14,51 @@ import (
 	"github.com/dcann/dcann/node/peer"
 )
 
-// openPeers opens the ports of two nodes, each with a certificate of its own.
-func openPeers(t *testing.T) (a, b *peer.Mesh) {
+// house issues certificates of one authority, into files of a directory.
+type house struct {
+	t         *testing.T
+	dir       string
+	authority *peer.Authority
+}
+
+func newHouse(t *testing.T) house {
 	t.Helper()
 	authority, err := peer.NewAuthority("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca, _, err := authority.PEM()
+	return house{t, t.TempDir(), authority}
+}
+
+// issue returns the paths of what a node of that name needs.
+func (h house) issue(name string) (cert, key, ca string) {
+	h.t.Helper()
+	trusted, _, err := h.authority.PEM()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	dir := t.TempDir()
-	file := func(name string, data []byte) string {
-		path := filepath.Join(dir, name)
+	certPEM, keyPEM, err := h.authority.Issue(name, nil, time.Now(), time.Hour)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	file := func(kind string, data []byte) string {
+		path := filepath.Join(h.dir, name+"-"+kind)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
+			h.t.Fatal(err)
 		}
 		return path
 	}
+	return file("cert", certPEM), file("key", keyPEM), file("ca", trusted)
+}
+
+// openPeers opens the ports of two nodes, each with a certificate of its own.
+func openPeers(t *testing.T) (a, b *peer.Mesh) {
+	t.Helper()
+	h := newHouse(t)
 	open := func(name string) *peer.Mesh {
-		cert, key, err := authority.Issue(name, nil, time.Now(), time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := peer.Open(peer.Config{
-			Name: name, Listen: "127.0.0.1:0",
-			Cert: file(name+"-cert", cert), Key: file(name+"-key", key), CA: file(name+"-ca", ca),
-		})
+		c := peer.Config{Name: name, Listen: "127.0.0.1:0"}
+		c.Cert, c.Key, c.CA = h.issue(name)
+		m, err := peer.Open(c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,39 +9,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dcann/dcann/node/cluster"
-	"github.com/dcann/dcann/node/peer"
 	"github.com/dcann/dcann/registry/wire"
 )
 
 // newcomerConfig is that of a node which waits to be joined to a registry of which nobody answers.
 func newcomerConfig(t *testing.T) Config {
 	t.Helper()
-	authority, err := peer.NewAuthority("test", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, _, err := authority.PEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key, err := authority.Issue("n4", nil, time.Now(), time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, data := range map[string][]byte{"ca.pem": ca, "cert.pem": cert, "key.pem": key} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return Config{
-		Data: filepath.Join(dir, "data"), HTTP: "127.0.0.1:0", Admin: AdminOff, MinFree: 1 << 20,
+	c := Config{
+		Data: filepath.Join(t.TempDir(), "data"), HTTP: "127.0.0.1:0", Admin: AdminOff, MinFree: 1 << 20,
 		Name: "n4", NodeListen: "127.0.0.1:0", Nodes: []cluster.Peer{{Name: "n1", Address: "127.0.0.1:1"}},
-		NodeCert: filepath.Join(dir, "cert.pem"), NodeKey: filepath.Join(dir, "key.pem"), NodeCA: filepath.Join(dir, "ca.pem"),
 	}
+	c.NodeCert, c.NodeKey, c.NodeCA = newHouse(t).issue("n4")
+	return c
 }
 
 // A node that waited for others was taken at its second start for one that has begun, since there was a log, if an

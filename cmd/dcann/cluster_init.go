@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/registry"
@@ -31,10 +32,16 @@ With --add or --add-replica, a directory that was made before gets one node more
 the running cluster. An operator with a certificate authority of their own needs none of
 this, only the same node.yaml.`
 
+// clusterInit is what the flags of dcann cluster init say.
+type clusterInit struct {
+	dir, country, policyFile string
+	nodes, replicas          []string
+	add, addReplicas         []string
+	parts                    policyFlags
+}
+
 func newClusterInitCommand(a *app) *cobra.Command {
-	var dir, country, policyFile string
-	var nodes, replicas, add, addReplicas []string
-	var parts policyFlags
+	var i clusterInit
 	c := &cobra.Command{
 		Use:   "init --dir DIR --country CC --node NAME=ADDRESS,HTTP …",
 		Short: "write the configuration, certificates and keys of all nodes of a registry",
@@ -46,66 +53,84 @@ func newClusterInitCommand(a *app) *cobra.Command {
   dcann cluster init --dir D --add n4=127.0.0.1:7504,127.0.0.1:7404`,
 		Args: exactly(),
 	}
-	f := c.Flags()
-	f.StringVar(&dir, "dir", "", "directory to write to: a new or empty one, but to add")
-	f.StringVar(&country, "country", "", "two letters, lower case; for tests a user-assigned one, such as xa")
-	f.StringArrayVar(&nodes, "node", nil, "a founding member, NAME=ADDRESS,HTTP; once for each")
-	f.StringArrayVar(&replicas, "replica", nil, "a read replica, NAME=ADDRESS,HTTP; once for each")
-	f.StringArrayVar(&add, "add", nil, "a further node for an existing DIR, NAME=ADDRESS,HTTP")
-	f.StringArrayVar(&addReplicas, "add-replica", nil, "a further read replica for an existing DIR, NAME=ADDRESS,HTTP")
-	f.StringVar(&policyFile, "policy", "", "signed first policy (dcann policy new), instead of a new one with a new accreditation key")
-	parts.add(f)
+	i.flags(c.Flags())
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var err error
-		if dir, err = filepath.Abs(dir); err != nil {
+		if i.dir, err = filepath.Abs(i.dir); err != nil {
 			return usageError{err}
 		}
-		adds := len(add)+len(addReplicas) > 0
-		for _, name := range []string{"node", "replica", "country", "policy"} {
-			if adds && f.Changed(name) {
-				return usagef("--%s with --add or --add-replica: expected only one of them, since what one adds to is there already", name)
-			}
+		if err := i.check(c.Flags()); err != nil {
+			return err
 		}
-		if adds {
-			plan, err := parsePlan(add, addReplicas)
+		if i.adds() {
+			plan, err := parsePlan(i.add, i.addReplicas)
 			if err != nil {
 				return err
 			}
-			return a.addNodes(dir, plan)
+			return a.addNodes(i.dir, plan)
 		}
-		for _, name := range append([]string{"country"}, parts.names()...) {
-			if policyFile != "" && f.Changed(name) {
-				return usagef("--%s with --policy: expected only one of them, since the signed policy says it", name)
-			}
-		}
-		plan, err := parsePlan(nodes, replicas)
+		plan, err := parsePlan(i.nodes, i.replicas)
 		if err != nil {
 			return err
 		}
-		if len(nodes) == 0 {
+		if len(i.nodes) == 0 {
 			return usagef("%s needs --node, once for each founding member: see %s --help", c.CommandPath(), c.CommandPath())
 		}
-		d := clusterDir{layout: layout{Dir: dir, Founders: founders(plan)}}
-		if n := len(d.Founders); n%2 == 0 {
-			a.say("%d nodes that vote go on without %d of them, as %d would: an odd number is better", n, n/2-1, n-1)
-		}
-		if err := d.found(a, country, policyFile, func(p *registry.Policy) error {
-			more, _, err := rotation(parts.accreditation)
-			if err != nil {
-				return err
-			}
-			p.Accreditation = append(p.Accreditation, more...)
-			return parts.apply(p, f)
-		}); err != nil {
-			return err
-		}
-		if err := d.write(plan, a.now()); err != nil {
-			return err
-		}
-		return a.showPlan(d, plan)
+		return i.foundDir(a, c.Flags(), plan)
 	}
 	required(c, "dir")
 	return c
+}
+
+func (i *clusterInit) flags(f *pflag.FlagSet) {
+	f.StringVar(&i.dir, "dir", "", "directory to write to: a new or empty one, but to add")
+	f.StringVar(&i.country, "country", "", "two letters, lower case; for tests a user-assigned one, such as xa")
+	f.StringArrayVar(&i.nodes, "node", nil, "a founding member, NAME=ADDRESS,HTTP; once for each")
+	f.StringArrayVar(&i.replicas, "replica", nil, "a read replica, NAME=ADDRESS,HTTP; once for each")
+	f.StringArrayVar(&i.add, "add", nil, "a further node for an existing DIR, NAME=ADDRESS,HTTP")
+	f.StringArrayVar(&i.addReplicas, "add-replica", nil, "a further read replica for an existing DIR, NAME=ADDRESS,HTTP")
+	f.StringVar(&i.policyFile, "policy", "", "signed first policy (dcann policy new), instead of a new one with a new accreditation key")
+	i.parts.add(f)
+}
+
+func (i *clusterInit) adds() bool { return len(i.add)+len(i.addReplicas) > 0 }
+
+// check refuses flags that say the same thing twice.
+func (i *clusterInit) check(f *pflag.FlagSet) error {
+	for _, name := range []string{"node", "replica", "country", "policy"} {
+		if i.adds() && f.Changed(name) {
+			return usagef("--%s with --add or --add-replica: expected only one of them, since what one adds to is there already", name)
+		}
+	}
+	for _, name := range append([]string{"country"}, i.parts.names()...) {
+		if i.policyFile != "" && f.Changed(name) {
+			return usagef("--%s with --policy: expected only one of them, since the signed policy says it", name)
+		}
+	}
+	return nil
+}
+
+// foundDir writes the directory of a new registry.
+func (i *clusterInit) foundDir(a *app, f *pflag.FlagSet, plan []plannedNode) error {
+	d := clusterDir{layout: layout{Dir: i.dir, Founders: founders(plan)}}
+	if n := len(d.Founders); n%2 == 0 {
+		a.say("%d nodes that vote go on without %d of them, as %d would: an odd number is better", n, n/2-1, n-1)
+	}
+	err := d.found(a, i.country, i.policyFile, func(p *registry.Policy) error {
+		more, _, err := rotation(i.parts.accreditation)
+		if err != nil {
+			return err
+		}
+		p.Accreditation = append(p.Accreditation, more...)
+		return i.parts.apply(p, f)
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.write(plan, a.now()); err != nil {
+		return err
+	}
+	return a.showPlan(d, plan)
 }
 
 func parsePlan(nodes, replicas []string) ([]plannedNode, error) {
