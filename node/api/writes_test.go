@@ -45,10 +45,12 @@ func TestWriteRefusals(t *testing.T) {
 	f := newServer(t, setting{policy: func(p *registry.Policy) { p.PerHour, p.PerDay = 3, 3 }})
 	p, _ := f.passport()
 	stranger := newKey(t)
-	broken := func(op *registry.Operation) []byte { // another signature than the one that fits
+	// broken gives op another signature than the one that fits. It is of a content that op never has: one that only
+	// has another time is op's own when a second ends between the two.
+	broken := func(op *registry.Operation) []byte {
 		raw := op.Bytes()
 		dot, tilde := bytes.LastIndexByte(raw, '.'), bytes.IndexByte(raw, '~')
-		other := p.sign(func(c *registry.Content) { c.Iat-- }).Bytes()
+		other := p.sign(func(c *registry.Content) { c.Seq += 100 }).Bytes()
 		return append(append(bytes.Clone(raw[:dot]), other[bytes.LastIndexByte(other, '.'):bytes.IndexByte(other, '~')]...), raw[tilde:]...)
 	}
 	send := func(raw []byte) answer { return f.post(wire.PathOperations, wire.TypeOperation, raw) }
