@@ -63,7 +63,7 @@ type Config struct {
 	Replica bool
 
 	// RemoveDeadAfter is how long a member may be silent before it is taken out of the registry, provided that
-	// at least three voters remain. Default 10 min; negative: never.
+	// at least three voters remain. Default 10 min, at least 30 s; negative: never.
 	RemoveDeadAfter time.Duration
 
 	// ElectionTimeout is how long a node waits for its leader before it stands for election. Longer where the
@@ -100,7 +100,7 @@ type Config struct {
 	// ShutdownGrace is how long running requests may take to end when the node is stopped. Default 10 s.
 	ShutdownGrace time.Duration
 
-	// CacheBytes is the memory for blocks of the state on disk. Default 128 MiB.
+	// CacheBytes is the memory for blocks of the state on disk. Default 128 MiB, at least 1 MiB.
 	CacheBytes int64
 
 	// RequestsPerSecond and CreationsPerHour are limits per network address, counted on this node alone.
@@ -118,6 +118,12 @@ type Config struct {
 const (
 	minElectionTimeout = 50 * time.Millisecond
 	maxElectionTimeout = cluster.MaxLeaseTimeout * 5 / 4
+)
+
+// The least that is of use: a smaller cache holds no working set at all, and a member that restarts is not dead.
+const (
+	minCacheBytes      = 1 << 20
+	minRemoveDeadAfter = 30 * time.Second
 )
 
 // leaseTimeout is how long who leads does so without hearing from a majority.
@@ -200,8 +206,10 @@ func (c Config) Validate() error {
 		return invalid("log-bytes is %d: expected at least %d", c.LogBytes, 256<<10)
 	case c.ShutdownGrace < 0:
 		return invalid("shutdown-grace is %v: expected not to be negative", c.ShutdownGrace)
-	case c.CacheBytes < 0:
-		return invalid("cache-bytes is %d: expected not to be negative", c.CacheBytes)
+	case c.CacheBytes != 0 && c.CacheBytes < minCacheBytes:
+		return invalid("cache-bytes is %d: expected at least %d", c.CacheBytes, minCacheBytes)
+	case c.RemoveDeadAfter >= 0 && c.RemoveDeadAfter < minRemoveDeadAfter:
+		return invalid("remove-dead-after is %v: expected at least %v, which a restart takes, or to be negative for never", c.RemoveDeadAfter, minRemoveDeadAfter)
 	}
 	if err := c.validateNodes(); err != nil {
 		return err
