@@ -48,10 +48,30 @@ func newDisk(mount, image string) (*disk, error) {
 	return d, d.attach()
 }
 
+// attach mounts the file system, one that works: the kernel gives the one before again, which may have been shut
+// down, as long as somebody holds that. Who looks up a path in it at the moment of its end does.
 func (d *disk) attach() error {
-	_, err := run("mount", "-o", "loop", d.image, d.mount)
-	return err
+	for began := time.Now(); ; {
+		if _, err := run("mount", "-o", "loop", d.image, d.mount); err != nil {
+			return err
+		}
+		f, err := unix.Open(d.mount, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		switch {
+		case err == nil:
+			return unix.Close(f)
+		case !errors.Is(err, unix.EIO): // a full disk is one too
+			return nil
+		case time.Since(began) > attachPatience:
+			return fmt.Errorf("write to %s, just mounted: %w", d.mount, err)
+		}
+		if err := d.detach(); err != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
+
+const attachPatience = 30 * time.Second
 
 func (d *disk) detach() error {
 	for range 100 { // the last process has gone, and its files may still be closing

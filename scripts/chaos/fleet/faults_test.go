@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // asRoot skips where the real thing cannot be had, loudly, and never where CI is set.
@@ -181,6 +183,32 @@ func TestPowerCut(t *testing.T) {
 	}
 	if gone, err := os.ReadFile(filepath.Join(d.mount, "gone")); err == nil && len(gone) > 0 {
 		t.Errorf("a file that was not synced has %d bytes after a power cut", len(gone))
+	}
+}
+
+// TestPowerCutWhileHeld: after a power cut the file system can be written even if somebody held the one before for a
+// moment longer, so that the kernel would give that again, in which every call fails.
+func TestPowerCutWhileHeld(t *testing.T) {
+	t.Parallel()
+	d := testDisk(t)
+	held := filepath.Join(t.TempDir(), "held")
+	if err := os.Mkdir(held, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(d.mount, held, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	go func() {
+		time.Sleep(200 * time.Millisecond) // power is cut in far less
+		released <- unix.Unmount(held, 0)
+	}()
+	err := d.powerCut()
+	if err := errors.Join(err, <-released); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.mount, "new"), []byte("x"), 0o600); err != nil {
+		t.Errorf("after the power cut: %v", err)
 	}
 }
 
