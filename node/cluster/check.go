@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,15 +44,26 @@ func (c *Cluster) Check(ctx context.Context, full bool) (CheckReport, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer c.atQuit(cancel)()
-	if c.inOffice() != nil || c.alone() {
-		return c.onCheck(ctx, checkRequest{Full: full})
-	}
 	var report CheckReport
+	err = c.patiently(ctx, func() (err error) {
+		report, err = c.askCheck(ctx, checkRequest{Full: full})
+		return err
+	})
+	return report, err
+}
+
+func (c *Cluster) askCheck(ctx context.Context, r checkRequest) (report CheckReport, err error) {
 	leader := c.leader()
-	if leader == "" {
+	switch {
+	case c.inOffice() != nil || c.alone() || leader == c.cfg.Name:
+		return c.onCheck(ctx, r)
+	case leader == "":
 		return report, c.because(errNoLeader)
 	}
-	err = c.call(ctx, leader, methodCheck, checkRequest{Full: full}, &report)
+	err = c.call(ctx, leader, methodCheck, r, &report)
+	if errors.Is(err, ErrNotSent) {
+		err = errNoLeader
+	}
 	return report, err
 }
 

@@ -226,6 +226,25 @@ func TestCheckFindsWhoDiffers(t *testing.T) {
 	}
 }
 
+// An operator's check directly after a transfer was refused, as nobody led at that moment.
+func TestCheckWaitsForTheNextLeader(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	f.fill("n1", 3)
+	for range 3 {
+		leader := f.settled()
+		asked := f.seat(f.followers(leader)[0]).node()
+		if err := leader.TransferLeadership(inTime(t), ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []*node{leader, asked} {
+			if report, err := n.Check(inTime(t), false); err != nil || !report.Equal {
+				t.Errorf("%s after a transfer: %+v, %v", n.cfg.Name, report, err)
+			}
+		}
+	}
+}
+
 // Two of three nodes are lost for ever.
 func TestALostMajorityIsRecoveredFrom(t *testing.T) {
 	t.Parallel()
