@@ -218,27 +218,24 @@ func (c *Cluster) run(stable *stableStore) error {
 	c.applied.advance(index)
 	snaps := &snapshots{st: c.st, place: c.place, term: func() (uint64, error) { return c.log.getUint64(keyCurrentTerm) }}
 	c.machine = &machine{st: c.st, applied: &c.applied, fail: c.fail, snaps: snaps, guards: c.cfg.guards, replaced: func() { c.loops.Go(c.endReplaced) }}
-	guarded, err := c.guarded(c.trans.trans)
+	heard, err := c.hear(c.trans.trans)
 	if err != nil {
 		return err
 	}
 	stable.strict = false
 	c.reads.kick, c.asks.kick = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.proposer = newProposer(c)
-	if c.raft, err = raft.NewRaft(raftConfig(c.cfg, c.hclog), c.machine, cache, stable, snaps, guarded); err != nil {
+	if c.raft, err = raft.NewRaft(raftConfig(c.cfg, c.hclog), c.machine, cache, stable, snaps, heard); err != nil {
 		return fmt.Errorf("start Raft: %w", err)
 	}
 	c.running.Store(c.raft)
 	loops := []func(){
-		c.lead, c.keepTime, c.proposer.run, c.keepHouse, c.watch, c.follow,
+		heard.forward, c.lead, c.keepTime, c.proposer.run, c.keepHouse, c.watch, c.follow,
 		func() { c.serveRounds(&c.reads, c.readIndex) },
 		func() { c.serveRounds(&c.asks, c.askLeader) },
 	}
 	if !c.alone() {
 		loops = append(loops, c.watchTransfers, c.runPilot, c.lookForLeader)
-	}
-	if w, ok := guarded.(*wary); ok {
-		loops = append(loops, w.forward)
 	}
 	for _, loop := range loops {
 		c.loops.Go(loop)

@@ -15,6 +15,7 @@ type guards struct {
 	noLetGo         bool // a leader that the others cannot call waits for them for ever
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks
+	noTail          bool // what a leader says is committed is so to the end of one's own log
 	noRecovered     bool // a recovered node follows those that it went on without
 	noHistory       bool // a leader of another history overrules what is applied
 	noAdmission     bool // a node without data votes at once

@@ -158,8 +158,8 @@ func adopt(place *Place, path string, h archive.Header, conf raft.Configuration)
 	return errors.Join(err, st.Close())
 }
 
-// beginLog makes an empty Raft log that has seen the term of the state it goes on from, and knows that this
-// was restored.
+// beginLog makes an empty Raft log of a term that the registry from which the backup came does not reach, so that no
+// entry of the two is taken for the same, and which knows that this was restored.
 func beginLog(cfg Config, h archive.Header) error {
 	if err := makeDir(vfs.Default, cfg.Dir); err != nil {
 		return err
@@ -170,7 +170,7 @@ func beginLog(cfg Config, h archive.Header) error {
 	}
 	// Without the term no node starts on this: it is the last.
 	if err = writeRestored(db, h); err == nil {
-		err = db.SetUint64(keyCurrentTerm, h.Term)
+		err = db.SetUint64(keyCurrentTerm, aloneTerm(h.Term))
 	}
 	return errors.Join(err, db.Close(), syncDir(cfg.Dir), syncDir(filepath.Dir(cfg.Dir)))
 }

@@ -109,72 +109,22 @@ func aloneTerm(last uint64) uint64 {
 	return last + elections + uint64(binary.BigEndian.Uint32(b[:]))%elections
 }
 
-// wary is the transport of a node that was recovered: what those say that it went on without does not come to Raft.
+// wary is the caution of a node that was recovered: what those say that it went on without does not come to Raft.
 type wary struct {
-	raft.Transport
-	c       *Cluster
-	from    *recovered
-	consume chan raft.RPC
+	c    *Cluster
+	from *recovered
 
 	mu   sync.Mutex
 	said map[string]bool // about whom the operator was told
 }
 
-// guarded is trans, or a wary one if this node was recovered.
-func (c *Cluster) guarded(trans raft.Transport) (raft.Transport, error) {
+// wary is nil in a node that has nobody to be wary of.
+func (c *Cluster) wary() (*wary, error) {
 	r, err := c.recovered()
 	if err != nil || r == nil || len(r.Without) == 0 || c.cfg.guards.noRecovered {
-		return trans, err
+		return nil, err
 	}
-	return &wary{Transport: trans, c: c, from: r, consume: make(chan raft.RPC), said: make(map[string]bool)}, nil
-}
-
-// forward passes on what Raft may hear, while the node runs.
-func (w *wary) forward() {
-	for {
-		select {
-		case rpc := <-w.Transport.Consumer():
-			if w.refused(rpc) {
-				continue
-			}
-			select {
-			case w.consume <- rpc:
-			case <-w.c.quit:
-				return
-			}
-		case <-w.c.quit:
-			return
-		}
-	}
-}
-
-// Consumer implements raft.Transport.
-func (w *wary) Consumer() <-chan raft.RPC { return w.consume }
-
-// SetHeartbeatHandler implements raft.Transport.
-func (w *wary) SetHeartbeatHandler(handle func(raft.RPC)) {
-	w.Transport.SetHeartbeatHandler(func(rpc raft.RPC) {
-		if !w.refused(rpc) {
-			handle(rpc)
-		}
-	})
-}
-
-// RequestPreVote implements raft.WithPreVote, as the transports of this package's networks do.
-func (w *wary) RequestPreVote(id raft.ServerID, target raft.ServerAddress, q *raft.RequestPreVoteRequest, a *raft.RequestPreVoteResponse) error {
-	t, ok := w.Transport.(raft.WithPreVote)
-	if !ok {
-		return fmt.Errorf("node %s cannot be asked before an election", id)
-	}
-	return t.RequestPreVote(id, target, q, a)
-}
-
-// Close implements raft.WithClose.
-func (w *wary) Close() error {
-	if t, ok := w.Transport.(raft.WithClose); ok {
-		return t.Close()
-	}
-	return nil
+	return &wary{c: c, from: r, said: make(map[string]bool)}, nil
 }
 
 // refused answers rpc itself, if Raft must not hear of it. No answer tells the other a term: terms must not be led
