@@ -37,7 +37,7 @@ var lanes = []struct {
 		{PowerCut, (*fleet.Fleet).HasDisks, powerCut},
 		{RestartAll, nil, restartAll},
 	}},
-	{"wires", 1800, 3800, []fault{
+	{"wires", 1000, 3000, []fault{
 		{Partition, (*fleet.Fleet).HasWires, partition},
 		{OneWay, (*fleet.Fleet).HasWires, oneWay},
 	}},
@@ -45,10 +45,10 @@ var lanes = []struct {
 		{FullDisk, (*fleet.Fleet).HasDisks, fullDisk},
 		{SlowDisk, (*fleet.Fleet).HasDisks, slowDisk},
 	}},
-	{"members", 2000, 5000, []fault{
+	{"members", 4000, 8000, []fault{
 		{Members, nil, members},
 	}},
-	{"losses", 4000, 7000, []fault{
+	{"losses", 5000, 9000, []fault{
 		{DiskLost, nil, diskLost},
 	}},
 	{"office", 3000, 8000, []fault{
