@@ -25,7 +25,8 @@ const foundingIndex = 1
 // them: a founding member whose disk was replaced has the same settings and no data, but it may have
 // acknowledged what a majority without it now depends on. Voting once more, it could undo that. So a node
 // without data asks all others (DESIGN 9, "bootstrap-expect"):
-//   - if every founding member answers and none has data, they found the cluster, all with the same first entry;
+//   - if every founding member answers and none has data, and for a while nobody knocks who is of a cluster already, they
+//     found one, all with the same first entry;
 //   - if somebody has data there is a cluster already. Its leader takes the vote away before this node runs Raft
 //     at all, and gives it back when it has caught up, like that of every other newcomer;
 //   - else it waits.
@@ -52,11 +53,18 @@ func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
 		return c.awaitRestored(ctx)
 	}
 	said := ""
+	var founded time.Time // when it could be, first
 	for {
 		if c.cfg.guards.noAdmission && c.founding() && c.reachAll(ctx) {
 			return nil
 		}
 		what, found, err := c.lookAround(ctx)
+		if found && founded.IsZero() {
+			founded = time.Now()
+		}
+		if found && time.Since(founded) < c.foundingWait() && !c.cfg.guards.atOnce {
+			what, found = "those that may count on this node, to say so: else it founds a cluster in a moment", false
+		}
 		switch {
 		case err != nil:
 			return err

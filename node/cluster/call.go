@@ -35,7 +35,7 @@ const MaxCall = 1 << 20
 func (c *Cluster) answer(ctx context.Context, from, method string, request []byte) ([]byte, error) {
 	switch method {
 	case methodHello:
-		return reply(c.hello(from))
+		return respond(ctx, request, func(_ context.Context, q helloRequest) (helloReply, error) { return c.hello(from, q) })
 	case methodConfirm, methodFollow, methodReadIndex, MethodSubmit, methodAdmit, methodMembership, methodOverview, methodCheck, methodHash:
 	default:
 		return nil, fmt.Errorf("call %.40q: this release does not know it", method)

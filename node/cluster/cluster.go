@@ -235,7 +235,7 @@ func (c *Cluster) run(stable *stableStore) error {
 		func() { c.serveRounds(&c.asks, c.askLeader) },
 	}
 	if !c.alone() {
-		loops = append(loops, c.watchTransfers, c.runPilot, c.lookForLeader)
+		loops = append(loops, c.watchTransfers, c.runPilot, c.lookForLeader, c.knock)
 	}
 	for _, loop := range loops {
 		c.loops.Go(loop)

@@ -19,5 +19,6 @@ type guards struct {
 	noRecovered     bool // a recovered node follows those that it went on without
 	noHistory       bool // a leader of another history overrules what is applied
 	noAdmission     bool // a node without data votes at once
+	atOnce          bool // a node without data founds a cluster as soon as its settings allow that
 	noSync          bool // the Raft log is not synced to the disk
 }

@@ -69,6 +69,15 @@ func (h *hearsay) where(name string) (address string, ok bool) {
 	return address, ok
 }
 
+func (h *hearsay) all() (peers []Peer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, address := range h.at {
+		peers = append(peers, Peer{name, address})
+	}
+	return peers
+}
+
 func (h *hearsay) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -39,15 +39,15 @@ type helloReply struct {
 }
 
 // hello answers before Raft runs, too.
-func (c *Cluster) hello(string) (helloReply, error) {
-	index, _ := c.st.Applied()
-	last, err := c.log.LastIndex()
+func (c *Cluster) hello(from string, q helloRequest) (helloReply, error) {
+	c.knocked(from, q)
+	begun, err := c.begun()
 	if err != nil {
 		return helloReply{}, err
 	}
 	r, err := c.restored()
 	answer := helloReply{
-		Begun: max(index, last) > foundingIndex, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r,
+		Begun: begun, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r,
 		Level: c.st.Level(), MaxLevel: state.MaxLevel, Version: c.cfg.Version,
 	}
 	if answer.Begun {
@@ -85,7 +85,13 @@ func (c *Cluster) greet(ctx context.Context, p Peer) meeting {
 	ctx, cancel := context.WithTimeout(ctx, meetTime)
 	defer cancel()
 	m := meeting{peer: p}
-	m.err = c.call(ctx, p.Name, methodHello, none{}, &m.hello)
+	q := helloRequest{Address: c.cfg.Address}
+	if c.running.Load() != nil {
+		q.Begun, m.err = c.begun()
+	}
+	if m.err == nil {
+		m.err = c.call(ctx, p.Name, methodHello, q, &m.hello)
+	}
 	return m
 }
 
@@ -148,7 +154,7 @@ func (c *Cluster) meet(ctx context.Context, peers []Peer, ask func(context.Conte
 // lookAround asks all others once. found says that a cluster is to be founded; otherwise what says what is
 // being waited for, and "" that this node may run Raft now. The error's kind is Invalid when no waiting helps.
 func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err error) {
-	met := c.meet(ctx, c.cfg.Nodes, c.apply)
+	met := c.meet(ctx, c.lookedAt(), c.apply)
 	if err := ctx.Err(); err != nil {
 		return "", false, err
 	}

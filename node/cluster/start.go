@@ -82,7 +82,10 @@ func bootstrap(log *logStore, stable *stableStore, st *state.Store, servers []ra
 		return err
 	}
 	data := raft.EncodeConfiguration(raft.Configuration{Servers: servers})
-	return log.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: data, AppendedAt: time.Now()})
+	if err := log.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: data, AppendedAt: time.Now()}); err != nil {
+		return err
+	}
+	return stable.SetUint64(keyCurrentTerm, aloneTerm(1)) // last: with another term and no log it would not be tried again
 }
 
 // maxAppendEntries is how many entries Raft writes, sends or applies at once. Entries are large already.

@@ -1,0 +1,131 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// A registry that n1 began alone and that grew: n1's disk is replaced, and its settings name no other. It could found
+// a second registry, and answer, acknowledge and vote with that.
+func TestAWipedFounderFoundsNoSecondRegistry(t *testing.T) {
+	twice(t, func(t *testing.T, off bool) {
+		f := startCluster(t, 1, func(_ string, c *Config) { c.guards.atOnce = off })
+		for _, name := range []string{"n2", "n3"} {
+			f.add(name, false).start()
+			if err := f.leader().Join(inTime(t), Peer{name, addressOf(name)}, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := f.fill("n1", 10)
+		f.settled()
+		n1 := f.seat("n1")
+		n1.halt()
+		all = append(all, f.fill("n2", 5)...)
+		n1.wipe()
+		n1.start()
+		for round := 0; off; round++ {
+			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(time.Millisecond) {
+				if n := n1.node(); n != nil && n.inOffice() != nil && !n.votes("n2") {
+					return // until it hears of the others
+				}
+			}
+			if round == 20 {
+				t.Fatal("n1 has founded nothing without the guard: the test shows nothing")
+			}
+			n1.halt()
+			n1.wipe()
+			n1.start()
+		}
+		f.mustHold("n1", all...)
+		f.mustAgree()
+		eventually(t, "n1 votes again", func() bool { return f.leader().votes("n1") })
+	})
+}
+
+// The founding members were replaced but one, and wait, emptied, to be joined again. That one's disk is replaced too:
+// all founders are without data, and others have the registry.
+func TestReplacedFoundersFoundNoSecondRegistry(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	for _, name := range []string{"n4", "n5"} {
+		f.add(name, false).start()
+		if err := f.leader().Join(inTime(t), Peer{name, addressOf(name)}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := f.fill("n1", 10)
+	f.leads("n4")
+	for _, name := range []string{"n2", "n3"} {
+		if err := f.leader().Remove(inTime(t), name); err != nil {
+			t.Fatal(err)
+		}
+		f.seat(name).halt()
+		f.seat(name).wipe()
+		f.seat(name).start()
+	}
+	n1 := f.seat("n1")
+	n1.halt()
+	n1.wipe()
+	n1.start()
+	f.mustHold("n1", all...)
+	if voters := f.leader().voters(); !slices.Contains(voters, "n4") || slices.Contains(voters, "n2") {
+		t.Errorf("%v vote: expected those of the registry that there was", voters)
+	}
+}
+
+// Should two registries be begun by the same node all the same, no entry of one is taken for one of the other.
+func TestNoTwoFoundingsShareATerm(t *testing.T) {
+	t.Parallel()
+	seen := map[uint64]string{}
+	for i := range 3 {
+		f := startCluster(t, 1, nil)
+		leader := f.leader()
+		_, term := leader.st.Applied()
+		if other := seen[term]; other != "" || term < 1<<30 {
+			t.Errorf("registry %d goes on in term %d, and %s too", i, term, other)
+		}
+		seen[term] = fmt.Sprintf("registry %d", i)
+	}
+}
+
+// What is restored from a backup goes on beside what the registry did since: no entry of one is taken for one of the
+// other, so a replica that kept its data ends, and does not show a mixture of both.
+func TestAReplicaOfBeforeARestoreEnds(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	r1 := f.add("r1", true)
+	r1.start()
+	if err := f.leader().Join(inTime(t), Peer{"r1", addressOf("r1")}, true); err != nil {
+		t.Fatal(err)
+	}
+	f.fill("n1", 5)
+	f.mustHold("r1")
+	data := f.backup()
+	before := f.settled()
+	eventually(t, "another leads", func() bool {
+		_ = before.handOver("")
+		return f.leader().cfg.Name != before.cfg.Name
+	})
+	lost := f.fill("n1", 10)
+	f.mustHold("r1", lost...)
+	for _, s := range f.seats {
+		s.halt()
+	}
+	for _, s := range f.seats[:3] {
+		s.onDisk()
+		if err := s.restore(inTime(t), bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+		s.start()
+	}
+	f.fill("n1", 40)
+	r1.start()
+	_ = f.leader().Join(inTime(t), Peer{"r1", addressOf("r1")}, true) // or it has ended before it follows
+	eventually(t, "r1 ends", func() bool { return r1.err() != nil })
+	if n := r1.node(); n != nil {
+		t.Error("r1 runs")
+	}
+}

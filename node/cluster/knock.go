@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// helloRequest is what a node says of itself when it says hello.
+type helloRequest struct {
+	// Begun says that it is a member of a cluster that has begun, and counts on who it greets.
+	Begun bool `cbor:"1,keyasint,omitempty"`
+	// Address is where it is reached.
+	Address string `cbor:"2,keyasint,omitempty"`
+}
+
+// knock says hello, again and again, to the members that are not heard: all if nobody leads, and if this node leads
+// those that do not report. One that has lost its data, and by its settings could found a cluster by itself or with
+// others that know of none, learns from it that there is one.
+func (c *Cluster) knock() {
+	ctx, cancel := c.untilQuit()
+	defer cancel()
+	var knocking sync.WaitGroup
+	defer knocking.Wait()
+	var mu sync.Mutex
+	busy := make(map[string]bool) // a machine that is off delays nobody else
+	c.every(c.cfg.HeartbeatTimeout, func() {
+		for _, name := range c.silent() {
+			mu.Lock()
+			before := busy[name]
+			busy[name] = true
+			mu.Unlock()
+			if before {
+				continue
+			}
+			knocking.Go(func() {
+				c.greet(ctx, Peer{Name: name})
+				mu.Lock()
+				defer mu.Unlock()
+				delete(busy, name)
+			})
+		}
+	})
+}
+
+// silent are the other members of whom this node should hear and does not.
+func (c *Cluster) silent() (names []string) {
+	if begun, err := c.begun(); err != nil || !begun {
+		return nil // it has nothing to tell
+	}
+	leader := c.leader()
+	if leader != "" && leader != c.cfg.Name {
+		return nil // that one knocks
+	}
+	reports := c.heard.all()
+	for _, s := range c.members().Servers {
+		name := string(s.ID)
+		if name != c.cfg.Name && (leader == "" || time.Since(reports[name].at) > max(c.cfg.HeartbeatTimeout, 3*followEvery)) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// begun reports whether this node has data beyond what founds a cluster.
+func (c *Cluster) begun() (bool, error) {
+	index, _ := c.st.Applied()
+	last, err := c.log.LastIndex()
+	return max(index, last) > foundingIndex, err
+}
+
+// knocked notes who counts on this node, as long as it has not begun: it is asked for a leader like those whom
+// the settings name.
+func (c *Cluster) knocked(name string, r helloRequest) {
+	if r.Begun && c.running.Load() == nil {
+		c.told.note([]Peer{{name, r.Address}})
+	}
+}
+
+// foundingWait is how long a node that could found a cluster waits for somebody to knock: several rounds of it.
+func (c *Cluster) foundingWait() time.Duration { return 5 * c.cfg.HeartbeatTimeout }
+
+// lookedAt are whom a node without data asks: those whom its settings name, and who has knocked.
+func (c *Cluster) lookedAt() []Peer { return slices.Concat(c.cfg.Nodes, c.told.all()) }
