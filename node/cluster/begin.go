@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -132,7 +133,6 @@ func (c *Cluster) admit(ctx context.Context, name string) (admitReply, error) {
 	if t == nil {
 		return admitReply{}, errNoLeader
 	}
-	in := admitReply{Term: t.term}
 	if err := c.changing.take(ctx); err != nil {
 		return admitReply{}, err
 	}
@@ -151,11 +151,14 @@ func (c *Cluster) admit(ctx context.Context, name string) (admitReply, error) {
 		case s.ID != raft.ServerID(name):
 		case s.Suffrage == raft.Voter:
 			c.cfg.OnChange(fmt.Sprintf("node %s has lost its data: it votes again when it has caught up", name))
-			return in, c.change(ctx, c.raft.DemoteVoter(s.ID, 0, c.cfg.ProposeTimeout))
+			if err := c.change(ctx, c.raft.DemoteVoter(s.ID, 0, c.cfg.ProposeTimeout)); err != nil {
+				return admitReply{}, err
+			}
+			return c.admission(t, name)
 		case !c.isNonvoter(name):
 			return admitReply{}, unavailable("that node %s does not vote is not certain yet: a majority must know of it", name)
 		default:
-			return in, nil
+			return c.admission(t, name)
 		}
 	}
 	return admitReply{}, &registry.Error{Kind: registry.Forbidden, Detail: fmt.Sprintf("node %s is not a member of this cluster: run dcann cluster join %s=HOST:PORT on a member", name, name)}
@@ -180,15 +183,62 @@ type admitReply struct {
 	// Term is that in which it was let in. Who leads in an earlier one is not to be listened to: of a registry that was
 	// recovered, nodes with the data of before may still run, and count on this one.
 	Term uint64 `cbor:"1,keyasint"`
+
+	// Recovered is what whoever lets it in keeps of a recovery, less those that are members by now: the newcomer is as
+	// wary of the rest. It would tell them its term, else, and vote for them: they could then lead, and take it over.
+	Recovered *recovered `cbor:"2,keyasint,omitempty"`
 }
 
-// enter notes the term in which this node was let in, before it runs Raft.
-func (c *Cluster) enter(term uint64) error {
-	known, err := c.log.getUint64(keyCurrentTerm)
-	if err != nil && !notFound(err) || known >= term {
+// admission is what a node is told that t lets in.
+func (c *Cluster) admission(t *tenure, name string) (admitReply, error) {
+	r, err := c.recovered()
+	if err != nil {
+		return admitReply{}, err
+	}
+	if r != nil {
+		members := c.members()
+		r.Without = slices.DeleteFunc(r.Without, func(other string) bool { return other == name || member(members, other) })
+	}
+	return admitReply{Term: t.term, Recovered: r}, nil
+}
+
+// admissions are what this node was told by those that let it in, by the term of each: nobody else leads in that.
+type admissions struct {
+	mu   sync.Mutex
+	told map[uint64]admitReply
+}
+
+func (a *admissions) note(in admitReply) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.told == nil {
+		a.told = make(map[uint64]admitReply)
+	}
+	a.told[in.Term] = in
+}
+
+func (a *admissions) of(term uint64) admitReply {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if in, ok := a.told[term]; ok {
+		return in
+	}
+	return admitReply{Term: term}
+}
+
+// enter is accept, of what the leader of that term said.
+func (c *Cluster) enter(term uint64) error { return c.accept(c.admissions.of(term)) }
+
+// accept notes in which term this node was let in, and of whom it is to be wary, before it runs Raft.
+func (c *Cluster) accept(in admitReply) error {
+	if err := c.noteToldRecovered(in.Recovered); err != nil {
 		return err
 	}
-	return c.log.set(keyCurrentTerm, bigEndian(term))
+	known, err := c.log.getUint64(keyCurrentTerm)
+	if err != nil && !notFound(err) || known >= in.Term {
+		return err
+	}
+	return c.log.set(keyCurrentTerm, bigEndian(in.Term))
 }
 
 // isNonvoter reports whether a member has no vote in the newest configuration that is certain to last: that of

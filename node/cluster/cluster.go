@@ -57,6 +57,8 @@ type Cluster struct {
 	changing          turn // one at a time changes the members
 	hclog             hclog.Logger
 
+	admissions admissions // while this node has no data
+
 	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
 	forwarded, forwardErrors, paused, leaderChanges atomic.Uint64
 

@@ -107,7 +107,13 @@ func (c *Cluster) call(ctx context.Context, name, method string, request, reply 
 	if err != nil {
 		return &unreachedError{name: name, cause: err}
 	}
-	return openAnswer(answer, reply)
+	if err := openAnswer(answer, reply); err != nil {
+		return err
+	}
+	if in, ok := reply.(*admitReply); ok {
+		c.admissions.note(*in)
+	}
+	return nil
 }
 
 // unreachedError is a call without an answer. Its kind is Unavailable.

@@ -124,6 +124,14 @@ func (t *memTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, 
 	return t.NetworkTransport.RequestVote(id, target, q, a)
 }
 
+// RequestPreVote implements raft.WithPreVote.
+func (t *memTransport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, q *raft.RequestPreVoteRequest, a *raft.RequestPreVoteResponse) error {
+	if err := t.hook(id, "RequestPreVote"); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestPreVote(id, target, q, a)
+}
+
 // InstallSnapshot implements raft.Transport.
 func (t *memTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, q *raft.InstallSnapshotRequest, a *raft.InstallSnapshotResponse, data io.Reader) error {
 	if err := t.hook(id, "InstallSnapshot"); err != nil {

@@ -25,7 +25,7 @@ func (c *Cluster) probe(ctx context.Context, r membershipRequest) error {
 	case err != nil:
 		return unavailable("node %s does not answer at %s: %v; nothing was changed: start it first, or say where it is", r.Name, r.Address, err)
 	case answer.Begun && c.wentOnWithout(r.Name):
-		return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s runs with the data of before node %s was recovered without it: stop it, empty its data directory, start it and join it", r.Name, c.cfg.Name)}
+		return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("node %s runs with the data of before this registry was recovered without it: stop it, empty its data directory, start it and join it", r.Name)}
 	case answer.MaxLevel < c.st.Level():
 		return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf("node %s runs version %s, which knows levels up to %d, and this registry is at level %d: upgrade it first", r.Name, answer.Version, answer.MaxLevel, c.st.Level())}
 	case answer.Replica && !r.Replica:

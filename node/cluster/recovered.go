@@ -16,6 +16,7 @@ var keyRecovered = []byte("dcann-recovered")
 // recovered is what a node that went on alone (Recover) keeps of that, beside its log. Should those that it went on
 // without come back with their old data, they are a majority of what was. By Raft's rules this node would follow them
 // and take back what it has acknowledged since. So it hears nothing of Raft from them, until they are members again.
+// Nor does who is let in since: they may count on it as well, and who lets it in tells it so (admitReply).
 type recovered struct {
 	Without []string `cbor:"1,keyasint"`
 
@@ -64,6 +65,22 @@ func (c *Cluster) noteRecovered(index, term uint64) error {
 	}
 	slices.Sort(r.Without)
 	r.Without = slices.DeleteFunc(slices.Compact(r.Without), func(name string) bool { return name == c.cfg.Name })
+	return c.keepRecovered(r)
+}
+
+// noteToldRecovered keeps what whoever lets this node in knows of a recovery; nil: of none. What was kept before is of
+// an earlier admission, of which nothing came. The members have changed since, and what the present leader says of them
+// holds: were they refused because of what was said then, this node could not be told of them. But a leader that knows
+// only of an earlier recovery is one of those without which the later one was.
+func (c *Cluster) noteToldRecovered(told *recovered) error {
+	before, err := c.recovered()
+	if err != nil || told == nil || before != nil && before.Term > told.Term {
+		return err
+	}
+	return c.keepRecovered(*told)
+}
+
+func (c *Cluster) keepRecovered(r recovered) error {
 	data, err := encode(r)
 	if err != nil {
 		return err
@@ -71,7 +88,8 @@ func (c *Cluster) noteRecovered(index, term uint64) error {
 	return c.log.set(keyRecovered, data)
 }
 
-// wentOnWithout reports whether this node was recovered without another, and that was not joined since.
+// wentOnWithout reports whether this node, or whoever let it in, was recovered without another, and that was not joined
+// since.
 func (c *Cluster) wentOnWithout(name string) bool {
 	r, err := c.recovered()
 	return err == nil && r != nil && slices.Contains(r.Without, name) && !member(c.members(), name)
@@ -109,7 +127,7 @@ func aloneTerm(last uint64) uint64 {
 	return last + elections + uint64(binary.BigEndian.Uint32(b[:]))%elections
 }
 
-// wary is the caution of a node that was recovered: what those say that it went on without does not come to Raft.
+// wary is the caution of a node that was recovered, or let in since: what those say that it went on without does not come to Raft.
 type wary struct {
 	c    *Cluster
 	from *recovered
@@ -142,10 +160,13 @@ func (w *wary) refused(rpc raft.RPC) bool {
 		w.respond(rpc, unavailable("node %s has not begun yet", w.c.cfg.Name))
 		return true
 	}
-	if member(w.c.members(), name) {
+	if w.newcomer() {
+		if w.ledSince(rpc) {
+			return false
+		}
+	} else if member(w.c.members(), name) {
 		return false
-	}
-	if q, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
+	} else if q, ok := rpc.Command.(*raft.AppendEntriesRequest); ok {
 		switch ours, back := w.shared(q); {
 		case ours:
 			return false
@@ -155,8 +176,24 @@ func (w *wary) refused(rpc raft.RPC) bool {
 		}
 	}
 	w.say(name)
-	w.respond(rpc, fmt.Errorf("node %s was recovered without node %s and goes on by itself: stop %s, empty its data directory, start it and join it", w.c.cfg.Name, name, name))
+	w.respond(rpc, fmt.Errorf("the registry of node %s was recovered without node %s and goes on by itself: stop %s, empty its data directory, start it and join it", w.c.cfg.Name, name, name))
 	return true
+}
+
+// newcomer reports whether this node was let in and has not yet the entry by which the registry went on. What it has is
+// of before, the members too, who may run still with the same data: they are none of those that it was joined to.
+func (w *wary) newcomer() bool { return w.c.running.Load().LastIndex() < w.from.Index }
+
+// ledSince reports whether rpc is of a leader of a term since the recovery, to which those of before do not come: it was
+// joined after this node was let in. There is nothing here yet by which to know it, and nothing to lose.
+func (w *wary) ledSince(rpc raft.RPC) bool {
+	switch q := rpc.Command.(type) {
+	case *raft.AppendEntriesRequest:
+		return q.Term >= w.from.Term
+	case *raft.InstallSnapshotRequest:
+		return q.Term >= w.from.Term
+	}
+	return false
 }
 
 // shared tells whether a leader that is no member as far as this node knows is of the history by which this node went
@@ -200,7 +237,7 @@ func (w *wary) say(name string) {
 		return
 	}
 	w.said[name] = true
-	w.c.cfg.OnChange(fmt.Sprintf("node %s, without which this node was recovered, runs with its old data: it is not listened to. Stop it, empty its data directory, start it and join it. If it was joined again and leads by now, this node was away for too long: empty this one's", name))
+	w.c.cfg.OnChange(fmt.Sprintf("node %s, without which this registry was recovered, runs with its old data: it is not listened to. Stop it, empty its data directory, start it and join it. If it was joined again and leads by now, this node was away for too long: empty this one's", name))
 }
 
 // respond answers with err, or no to who stands for election.
