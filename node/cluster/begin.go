@@ -189,8 +189,12 @@ type admitReply struct {
 	Recovered *recovered `cbor:"2,keyasint,omitempty"`
 }
 
-// admission is what a node is told that t lets in.
+// admission is what a node is told that t lets in. Should t be over, its term is one after which others may have led,
+// even if this node leads again: the newcomer would listen to them.
 func (c *Cluster) admission(t *tenure, name string) (admitReply, error) {
+	if c.inOffice() != t {
+		return admitReply{}, errNoLeader
+	}
 	r, err := c.recovered()
 	if err != nil {
 		return admitReply{}, err

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -269,4 +270,55 @@ func TestAChangeOfMembersThatIsGivenUpIsNotMade(t *testing.T) {
 	if leader.inOffice() == nil {
 		t.Error("leadership was handed over")
 	}
+}
+
+// asked is a context that says when somebody is about to wait for its end.
+type asked struct {
+	context.Context
+	tell func()
+}
+
+func (a asked) Done() <-chan struct{} {
+	a.tell()
+	return a.Context.Done()
+}
+
+// Whoever was deposed, and leads again, while it was about to let a node in told it the term of before: those that led
+// in between could have it follow them.
+func TestALeaderThatWasDeposedMeanwhileLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	n1 := f.leads("n1")
+	n3 := f.seat("n3")
+	n3.halt()
+	n3.wipe()
+	if err := n1.changing.take(t.Context()); err != nil { // another change is under way
+		t.Fatal(err)
+	}
+	type outcome struct {
+		in  admitReply
+		err error
+	}
+	waits, answered := make(chan struct{}), make(chan outcome, 1)
+	ctx := asked{inTime(t), sync.OnceFunc(func() { close(waits) })}
+	go func() {
+		in, err := n1.admit(ctx, "n3")
+		answered <- outcome{in, err}
+	}()
+	<-waits
+	before := n1.inOffice()
+	eventually(t, "n2 leads", func() bool { _ = n1.handOver("n2"); return f.seat("n2").node().inOffice() != nil })
+	eventually(t, "n1 leads again", func() bool {
+		if n1.inOffice() != nil {
+			return true
+		}
+		_ = f.seat("n2").node().handOver("n1")
+		return false
+	})
+	n1.changing.leave()
+	if o := <-answered; !errors.Is(o.err, errNoLeader) {
+		t.Errorf("%+v, %v: expected that who led in term %d, and leads in %d, lets nobody in", o.in, o.err, before.term, n1.inOffice().term)
+	}
+	n3.start()
+	f.settled()
 }
