@@ -93,20 +93,24 @@ func (c *Cluster) othersRestored(ctx context.Context, mine *restored) (with map[
 	for _, s := range c.members().Servers {
 		members = append(members, Peer{string(s.ID), string(s.Address)})
 	}
-	var missing []string
-	for _, m := range c.meet(ctx, members, c.greet) {
-		name, other := m.peer.Name, m.hello
-		if m.err != nil {
-			missing = append(missing, fmt.Sprintf("%s (%v)", name, m.err))
-			continue
+	met := c.meet(ctx, members, c.greet)
+	same := func(r *restored) bool { return r != nil && r.Index == mine.Index && r.Hash == mine.Hash }
+	// One that has begun and counts on this node is enough: another may have lost its data since, and know nothing of it.
+	for _, m := range met {
+		if r := m.hello.Restored; m.err == nil && m.hello.Begun && same(r) && bytes.Equal(r.With[c.cfg.Name], mine.Life) {
+			return r.With, "", nil
 		}
+	}
+	var missing []string
+	for _, m := range met {
+		name, other := m.peer.Name, m.hello
 		switch r := other.Restored; {
+		case m.err != nil:
+			missing = append(missing, fmt.Sprintf("%s (%v)", name, m.err))
 		case !other.Begun:
 			missing = append(missing, name+" (it has no data: restore the same backup there)")
-		case r == nil || r.Index != mine.Index || r.Hash != mine.Hash, r.With != nil && !bytes.Equal(r.With[c.cfg.Name], mine.Life):
+		case !same(r) || r.With != nil:
 			return nil, "", restoredAlone(name, c.cfg.Name)
-		case r.With != nil: // it has begun, and counts on this node
-			return r.With, "", nil
 		default:
 			with[name] = r.Life
 		}

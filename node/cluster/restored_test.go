@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dcann/dcann/registry"
@@ -164,4 +165,46 @@ func TestARestoredRegistryBeginsTogether(t *testing.T) {
 	if err := n2.err(); !errors.Is(err, registry.Invalid) {
 		t.Errorf("n2, restored once more, ended with %v", err)
 	}
+}
+
+// One of those that a restored node was to begin with has lost its data since, and was let in again: it knows nothing of
+// the backup. That is no reason to refuse who was late to begin, as long as another counts on it.
+func TestWhoIsLateToBeginIsCountedOnByOthers(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 1, nil)
+	all := f.fill("n1", 5)
+	data := f.backup()
+	network := newNet()
+	var late atomic.Bool
+	late.Store(true)
+	network.onCall = func(from, _, _ string, _ []byte) error {
+		if from == "n5" && late.Load() {
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	g := newFleet(t, 5, network, nil)
+	for _, s := range g.seats {
+		s.onDisk()
+		if err := s.restore(inTime(t), bytes.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+		s.start()
+	}
+	n1, n5 := g.seat("n1"), g.seat("n5")
+	p, op := create()
+	for _, s := range g.seats[:4] {
+		eventually(t, s.name+" begins", func() bool { return s.node() != nil })
+	}
+	g.write("n2", op)
+	n1.halt()
+	n1.onDisk()
+	n1.start()
+	g.mustHold("n1", append(all, p)...)
+	late.Store(false)
+	eventually(t, "n5 begins", func() bool { return n5.node() != nil || n5.err() != nil })
+	if err := n5.err(); err != nil {
+		t.Fatalf("n5 ended with %v, although the others count on it", err)
+	}
+	g.mustHold("n5", append(all, p)...)
 }
