@@ -131,8 +131,13 @@ func (c *Cluster) onHash(ctx context.Context, r hashRequest) (hashReply, error) 
 	return answer, nil
 }
 
-// scan reads all rows of a checkpoint, from disk.
+// scan reads all rows of a checkpoint, from disk. Any member may ask for it, as often as it likes: there is one at a
+// time, and it takes little memory.
 func (c *Cluster) scan(ctx context.Context) error {
+	if !c.scanning.within(ctx) {
+		return unavailable("another check was reading the state of node %s for as long as there was time: try again", c.cfg.Name)
+	}
+	defer c.scanning.leave()
 	if c.place == nil {
 		return c.st.VerifyContent(ctx)
 	}
@@ -141,7 +146,7 @@ func (c *Cluster) scan(ctx context.Context) error {
 	if err := c.st.Checkpoint(dir); err != nil {
 		return err
 	}
-	copied, err := state.Open(dir, state.Options{FS: c.place.fs, ReadOnly: true})
+	copied, err := state.Open(dir, state.Options{FS: c.place.fs, ReadOnly: true, CacheBytes: 1 << 20})
 	if err != nil {
 		return err
 	}

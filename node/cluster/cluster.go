@@ -58,6 +58,7 @@ type Cluster struct {
 	hclog             hclog.Logger
 
 	admissions admissions // while this node has no data
+	scanning   turn       // one at a time reads all of the state
 
 	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
 	forwarded, forwardErrors, paused, leaderChanges atomic.Uint64
@@ -97,7 +98,7 @@ func Open(ctx context.Context, cfg Config, st *state.Store, place *Place, log *s
 	if err := removeTemporary(cfg.Dir); err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), compare: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	c := &Cluster{cfg: cfg, st: st, place: place, hclog: RaftLogger(log), changing: make(turn, 1), scanning: make(turn, 1), compare: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	c.confirming.early = cfg.guards.earlyConfirm
 	c.fresh.epoch = time.Now().Add(-c.doubtful()) // nothing is ever known as of a moment before
 	living, die := context.WithCancel(context.Background())

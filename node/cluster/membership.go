@@ -73,16 +73,24 @@ func (c *Cluster) TransferLeadership(ctx context.Context, to string) error {
 type turn chan struct{}
 
 func (t turn) take(ctx context.Context) error {
+	if !t.within(ctx) {
+		return unavailable("another change of the members is under way, or the time for this one is over: nothing was changed, try again")
+	}
+	return nil
+}
+
+// within reports whether one has the lock, which one gives back by leave, before ctx is over.
+func (t turn) within(ctx context.Context) bool {
 	select {
 	case t <- struct{}{}:
 	case <-ctx.Done():
-		return unavailable("another change of the members is under way: nothing was changed, try again")
+		return false
 	}
 	if ctx.Err() != nil { // both were so
 		t.leave()
-		return unavailable("the time for this change is over: nothing was changed, try again")
+		return false
 	}
-	return nil
+	return true
 }
 
 func (t turn) leave() { <-t }

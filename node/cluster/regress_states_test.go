@@ -1,10 +1,13 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -428,5 +431,67 @@ func TestAStateThatCannotBePutInForceLeavesNothing(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// copiesFS counts the checkpoints of a state that lie beside it.
+type copiesFS struct {
+	vfs.FS
+	mu        sync.Mutex
+	there     map[string]bool
+	made, max int
+}
+
+func (fs *copiesFS) MkdirAll(dir string, perm os.FileMode) error {
+	if strings.HasPrefix(fs.PathBase(dir), checkpoints) {
+		fs.mu.Lock()
+		if !fs.there[dir] {
+			fs.there[dir] = true
+			fs.made++
+			fs.max = max(fs.max, len(fs.there))
+		}
+		fs.mu.Unlock()
+	}
+	return fs.FS.MkdirAll(dir, perm)
+}
+
+func (fs *copiesFS) RemoveAll(dir string) error {
+	err := fs.FS.RemoveAll(dir)
+	fs.mu.Lock()
+	delete(fs.there, dir)
+	fs.mu.Unlock()
+	return err
+}
+
+// Any member may have another read its whole state, as often as it likes and at once: each time was a copy, and a store
+// with a cache of its own.
+func TestOneScanAtATimeReadsAState(t *testing.T) {
+	t.Parallel()
+	fs := &copiesFS{FS: vfs.NewMem(), there: make(map[string]bool)}
+	f := startClusterOn(t, 1, newNet(), func(string) vfs.FS { return fs }, nil)
+	f.fill("n1", 20)
+	n := f.settled()
+	const scans = 16
+	inParallel(scans, scans, func(int) {
+		answer, err := n.onHash(inTime(t), hashRequest{Index: n.AppliedIndex(), Full: true})
+		if err != nil || answer.Problem != "" || answer.Hash == "" {
+			t.Errorf("%+v, %v", answer, err)
+		}
+	})
+	fs.mu.Lock()
+	if fs.made != scans || fs.max != 1 || len(fs.there) != 0 {
+		t.Errorf("%d copies, %d at a time, %d left: expected %d, one after the other, and none", fs.made, fs.max, len(fs.there), scans)
+	}
+	fs.mu.Unlock()
+
+	// Who waits for longer than it has time is told so, and has the hash.
+	if !n.scanning.within(t.Context()) {
+		t.Fatal("no scan is under way")
+	}
+	defer n.scanning.leave()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if answer, err := n.onHash(ctx, hashRequest{Index: n.AppliedIndex(), Full: true}); err != nil || !strings.Contains(answer.Problem, "another") || answer.Hash == "" {
+		t.Errorf("%+v, %v: expected a hash, and that another scan is under way", answer, err)
 	}
 }
