@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -206,35 +205,8 @@ func (c *Cluster) admission(t *tenure, name string) (admitReply, error) {
 	return admitReply{Term: t.term, Recovered: r}, nil
 }
 
-// admissions are what this node was told by those that let it in, by the term of each: nobody else leads in that.
-type admissions struct {
-	mu   sync.Mutex
-	told map[uint64]admitReply
-}
-
-func (a *admissions) note(in admitReply) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.told == nil {
-		a.told = make(map[uint64]admitReply)
-	}
-	a.told[in.Term] = in
-}
-
-func (a *admissions) of(term uint64) admitReply {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if in, ok := a.told[term]; ok {
-		return in
-	}
-	return admitReply{Term: term}
-}
-
-// enter is accept, of what the leader of that term said.
-func (c *Cluster) enter(term uint64) error { return c.accept(c.admissions.of(term)) }
-
-// accept notes in which term this node was let in, and of whom it is to be wary, before it runs Raft.
-func (c *Cluster) accept(in admitReply) error {
+// enter notes in which term this node was let in, and of whom it is to be wary, before it runs Raft.
+func (c *Cluster) enter(in admitReply) error {
 	if err := c.noteToldRecovered(in.Recovered); err != nil {
 		return err
 	}

@@ -57,8 +57,7 @@ type Cluster struct {
 	changing          turn // one at a time changes the members
 	hclog             hclog.Logger
 
-	admissions admissions // while this node has no data
-	scanning   turn       // one at a time reads all of the state
+	scanning turn // one at a time reads all of the state
 
 	transferring                                    atomic.Bool // Raft refused a write because of a leadership transfer
 	forwarded, forwardErrors, paused, leaderChanges atomic.Uint64

@@ -75,9 +75,9 @@ type meeting struct {
 	hello    helloReply
 	err      error // there was no answer
 	admitted bool
-	term     uint64 // in which
-	refused  error  // why it was not admitted
-	others   []Peer // to be asked too
+	in       admitReply // what it said then
+	refused  error      // why it was not admitted
+	others   []Peer     // to be asked too
 }
 
 // greet says hello to another node.
@@ -110,9 +110,8 @@ func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
 	}
 	ctx, cancel := context.WithTimeout(ctx, meetTime)
 	defer cancel()
-	var in admitReply
-	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, &in)
-	m.admitted, m.term = m.refused == nil, in.Term
+	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, &m.in)
+	m.admitted = m.refused == nil
 	m.others = m.hello.Voters
 	return m
 }
@@ -159,7 +158,7 @@ func (c *Cluster) lookAround(ctx context.Context) (what string, found bool, err 
 		return "", false, err
 	}
 	if i := slices.IndexFunc(met, func(m meeting) bool { return m.admitted }); i >= 0 {
-		return "", false, c.enter(met[i].term)
+		return "", false, c.enter(met[i].in)
 	}
 	var missing []string
 	begun, forbidden, others := "", "", ""

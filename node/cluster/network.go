@@ -107,13 +107,7 @@ func (c *Cluster) call(ctx context.Context, name, method string, request, reply 
 	if err != nil {
 		return &unreachedError{name: name, cause: err}
 	}
-	if err := openAnswer(answer, reply); err != nil {
-		return err
-	}
-	if in, ok := reply.(*admitReply); ok {
-		c.admissions.note(*in)
-	}
-	return nil
+	return openAnswer(answer, reply)
 }
 
 // unreachedError is a call without an answer. Its kind is Unavailable.

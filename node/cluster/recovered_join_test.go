@@ -98,7 +98,7 @@ func TestTheNewestRecoveryOfWhichANewcomerIsToldIsKept(t *testing.T) {
 	} {
 		c := &Cluster{log: newLog(t, 0, 0)}
 		for i, told := range []*recovered{tt.before, tt.told} {
-			if err := c.accept(admitReply{Term: uint64(i + 5), Recovered: told}); err != nil {
+			if err := c.enter(admitReply{Term: uint64(i + 5), Recovered: told}); err != nil {
 				t.Fatal(err)
 			}
 		}
