@@ -19,8 +19,10 @@ func newClusterJoinCommand(a *app) *cobra.Command {
 		Short: "make a running node a member of the cluster",
 		Long: `Makes a node that was started and waits a member of the cluster. It first gets everything
 that the others have, and votes only when it has caught up, so that a join never costs the
-others their majority. The command ends when the node is a member; interrupted, the node goes
-on to catch up, and the same command can be given again.
+others their majority. The command ends when the node votes, a replica's when it is a member;
+interrupted, the node goes on to catch up, and the same command can be given again. For a member
+at that address it changes nothing, and ends when it votes: what one waits for after its
+data was lost, before anything is done to another node.
 
 --config and --admin name a node that is a member already. HOST:PORT is where the members
 reach the new node (its node-address or node-listen).`,
