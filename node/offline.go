@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/dcann/dcann/node/archive"
 	"github.com/dcann/dcann/node/cluster"
+	"github.com/dcann/dcann/node/peer"
 )
 
 // Restore makes the data of a node that has none from an archive that GET /backup of the admin listener gave.
@@ -39,20 +41,39 @@ func Restore(ctx context.Context, config Config, r io.Reader, progress func(done
 	return h, errors.Join(err, release())
 }
 
-// Recover makes a node that is stopped, and whose registry has lost its majority for ever, its only member. See
-// cluster.Recover for what is lost by that.
-func Recover(config Config) (cluster.Recovery, error) {
+// Recover makes a node that is stopped, and whose registry has lost its majority for ever, its only member. Unless
+// force, it first asks the others whether that is so. See cluster.Recover for what is lost by it.
+func Recover(ctx context.Context, config Config, force bool) (cluster.Recovery, error) {
 	config, release, err := takeOffline(config)
 	if err != nil {
 		return cluster.Recovery{}, err
 	}
-	var done cluster.Recovery
-	place, err := cluster.OpenPlace(vfs.Default, config.Data)
-	if err == nil {
-		done, err = cluster.Recover(config.cluster(nil), place)
-	}
+	done, err := recoverOffline(ctx, config, force)
 	return done, errors.Join(err, release())
 }
+
+func recoverOffline(ctx context.Context, config Config, force bool) (done cluster.Recovery, err error) {
+	place, err := cluster.OpenPlace(vfs.Default, config.Data)
+	if err != nil {
+		return done, err
+	}
+	var links cluster.Network
+	if config.clustered() && !force {
+		m, err := peer.Open(peer.Config{
+			Name: config.Name, Listen: nowhere, Cert: config.NodeCert, Key: config.NodeKey, CA: config.NodeCA,
+			Admit: func(string) bool { return false },
+		})
+		if err != nil {
+			return done, invalid("the other nodes cannot be asked whether they are lost: %v", err)
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		links = &mesh{peer: m, log: slog.New(slog.DiscardHandler)}
+	}
+	return cluster.Recover(ctx, config.cluster(links), place, force)
+}
+
+// nowhere is where a command asks other nodes from, which are not to ask it.
+const nowhere = "localhost:0"
 
 // takeOffline completes a configuration and takes its data directory, which no running node may have.
 func takeOffline(config Config) (Config, func() error, error) {

@@ -26,11 +26,12 @@ type Recovery struct {
 	Without []string // names of the members that are none any more
 }
 
-// Recover makes a node that is stopped the only member of its cluster, without asking the others: the way out when
-// a majority is lost for ever. What this node's log holds is kept, acknowledged or not; what only the lost
-// nodes had is lost. Run it on the node that knows most, and on no other, since two of them would be two
-// registries: the rest is wiped and joined again.
-func Recover(cfg Config, place *Place) (Recovery, error) {
+// Recover makes a node that is stopped the only member of its cluster: the way out when a majority is lost for
+// ever. What this node's log holds is kept, acknowledged or not; what only the lost nodes had is lost. Run it on
+// the node that knows most, and on no other, since two of them would be two registries: the rest is wiped and
+// joined again. So the others are asked first, unless force: when a majority of those that vote answers and has data,
+// or one says that somebody leads, nothing is changed, and the error's kind is Conflict.
+func Recover(ctx context.Context, cfg Config, place *Place, force bool) (Recovery, error) {
 	if err := cfg.Validate(); err != nil {
 		return Recovery{}, err
 	}
@@ -40,7 +41,7 @@ func Recover(cfg Config, place *Place) (Recovery, error) {
 		return Recovery{}, err
 	}
 	defer st.Close()
-	c := &Cluster{cfg: cfg, st: st, place: place, quit: make(chan struct{}), done: make(chan struct{}), hclog: RaftLogger(slog.New(slog.DiscardHandler))}
+	c := &Cluster{cfg: cfg, st: st, place: place, quit: make(chan struct{}), done: make(chan struct{}), living: ctx, hclog: RaftLogger(slog.New(slog.DiscardHandler))}
 	if err := c.openStores(); err != nil {
 		return Recovery{}, err
 	}
@@ -56,6 +57,11 @@ func Recover(cfg Config, place *Place) (Recovery, error) {
 	}
 	if err := checkTogether(c.log, st); err != nil {
 		return Recovery{}, err
+	}
+	if !force {
+		if err := c.lost(ctx); err != nil {
+			return Recovery{}, err
+		}
 	}
 	address := cfg.Address
 	if address == "" {

@@ -119,6 +119,15 @@ func (c *Cluster) configurations() ([]raft.Configuration, error) {
 	return all, nil
 }
 
+// newest is the configuration by which a node that does not run would go on.
+func (c *Cluster) newest() (raft.Configuration, error) {
+	all, err := c.configurations()
+	if err != nil {
+		return raft.Configuration{}, err
+	}
+	return all[len(all)-1], nil
+}
+
 // aloneTerm is a term that nobody else comes to: those that are gone may not be, and elect each other from last on.
 func aloneTerm(last uint64) uint64 {
 	var b [4]byte
@@ -176,7 +185,7 @@ func (w *wary) refused(rpc raft.RPC) bool {
 		}
 	}
 	w.say(name)
-	w.respond(rpc, fmt.Errorf("the registry of node %s was recovered without node %s and goes on by itself: stop %s, empty its data directory, start it and join it", w.c.cfg.Name, name, name))
+	w.respond(rpc, fmt.Errorf("the registry of node %s was recovered without node %s and goes on by itself: %s", w.c.cfg.Name, name, whichSide))
 	return true
 }
 
@@ -229,6 +238,11 @@ func (w *wary) termAt(index uint64) (uint64, error) {
 	return l.Term, err
 }
 
+// whichSide is what the operator is told of two that do not listen to each other. Neither knows which of them is the one to
+// go on: the node may have been recovered beside a majority that was only cut off from it.
+const whichSide = "these are two sides of a registry, of which one must be stopped, its data directories emptied, and its nodes started and joined to the other. " +
+	"Which, is told by dcann cluster status on both: keep the side that has acknowledged writes since they parted (there somebody leads, and more and more entries are committed); what the other has acknowledged is lost"
+
 // say tells the operator, once for each name.
 func (w *wary) say(name string) {
 	w.mu.Lock()
@@ -237,7 +251,7 @@ func (w *wary) say(name string) {
 		return
 	}
 	w.said[name] = true
-	w.c.cfg.OnChange(fmt.Sprintf("node %s, without which this registry was recovered, runs with its old data: it is not listened to. Stop it, empty its data directory, start it and join it. If it was joined again and leads by now, this node was away for too long: empty this one's", name))
+	w.c.cfg.OnChange(fmt.Sprintf("node %s, without which this registry was recovered, runs with its data of before, and is not listened to: %s. If it was joined again and leads by now, this node was away for too long: empty this one's", name, whichSide))
 }
 
 // respond answers with err, or no to who stands for election.

@@ -20,7 +20,7 @@ func (s *seat) recover() {
 	if err != nil {
 		s.f.t.Fatal(err)
 	}
-	if _, err := Recover(s.config(s.dir), place); err != nil {
+	if _, err := Recover(s.f.t.Context(), s.config(s.dir), place, false); err != nil {
 		s.f.t.Fatal(err)
 	}
 	s.start()
@@ -49,6 +49,59 @@ func recoveredTooSoonOn(t *testing.T, network *memNet, g guards) (f *fleet, p *p
 	f.seat("n3").start()
 	f.leader("n1")
 	return f, p
+}
+
+// A majority that is there is not lost: nobody goes on beside it, unless told twice.
+func TestALivingMajorityIsNotGoneOnWithout(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	f.fill("n1", 3)
+	f.settled()
+	f.leads("n2")
+	n1, n2, n3 := f.seat("n1"), f.seat("n2"), f.seat("n3")
+	n1.halt()
+	place, err := n1.place(n1.dir, n1.fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(parts ...string) {
+		t.Helper()
+		_, err := Recover(t.Context(), n1.config(n1.dir), place, false)
+		if !errors.Is(err, registry.Conflict) {
+			t.Fatalf("recover beside a majority: %v, expected a refusal as conflict", err)
+		}
+		for _, part := range append(parts, "Nothing was changed", "Start node n1", "dcann cluster remove n1") {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("recover beside a majority: %v, expected it to say %q", err, part)
+			}
+		}
+	}
+	refused("n2, n3 answered", "n3 says that n2 leads")
+
+	// One that leads is enough; one that is left over is not.
+	n3.halt()
+	n2.halt()
+	f.seat("n3").recover()
+	f.leader("n1", "n2")
+	refused("n3 answered", "n3 goes on without n1")
+	if _, err := Recover(t.Context(), n1.config(n1.dir), place, true); err != nil {
+		t.Errorf("by force: %v", err)
+	}
+}
+
+// Who is left of a majority may be gone on without.
+func TestAMinorityIsGoneOnWithout(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	f.fill("n1", 3)
+	f.settled()
+	for _, name := range []string{"n1", "n2"} {
+		f.seat(name).halt()
+	}
+	eventually(t, "n3 finds that nobody leads", func() bool { n := f.seat("n3").node(); return n != nil && n.leader() == "" })
+	f.seat("n1").recover()
+	_, op := create()
+	f.write("n1", op)
 }
 
 // A leader of another history has a node take back what it had applied. The state cannot do so: the node stops, rather
@@ -111,6 +164,23 @@ func TestARecoveredNodeIsNotTakenOver(t *testing.T) {
 		f.write("n1", op)
 		f.mustAgree()
 	})
+}
+
+// The operator is told once of two sides, and not which one to wipe: the node cannot know that.
+func TestWhoWasRecoveredDoesNotJudge(t *testing.T) {
+	t.Parallel()
+	var said []string
+	w := &wary{c: &Cluster{cfg: Config{Name: "n1", OnChange: func(what string) { said = append(said, what) }}}, said: map[string]bool{}}
+	w.say("n2")
+	w.say("n2")
+	if len(said) != 1 {
+		t.Fatalf("said %q: expected one line", said)
+	}
+	for _, part := range []string{"n1", "n2", "one must be stopped", "dcann cluster status on both"} {
+		if !strings.Contains(said[0], part) {
+			t.Errorf("%q: expected it to say %q", said[0], part)
+		}
+	}
 }
 
 // What a leader without which a node was recovered must send to be heard, when that node does not know that the other is
