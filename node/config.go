@@ -59,7 +59,8 @@ type Config struct {
 	// name of a member is that member. Changed files are taken up within 10 s without a restart.
 	NodeCert, NodeKey, NodeCA string
 
-	// Replica makes this a read replica, which answers reads and never votes.
+	// Replica makes this a read replica, which answers reads and never votes. A node that votes does not start with
+	// it: remove that first, and empty Data.
 	Replica bool
 
 	// RemoveDeadAfter is how long a member may be silent before it is taken out of the registry, provided that

@@ -81,10 +81,10 @@ func role(n cluster.NodeStatus) string {
 	switch {
 	case n.Leader:
 		return "leader"
-	case n.Replica:
-		return "replica"
 	case n.Voter:
 		return "voter"
+	case n.Replica:
+		return "replica"
 	case n.Heard == nil:
 		return "nonvoter" // a replica, or joining: it has not said
 	}

@@ -180,6 +180,9 @@ func (c *Cluster) start(ctx context.Context) error {
 	if err := c.settleInstalled(); err != nil {
 		return err
 	}
+	if err := c.votesAsReplica(); err != nil {
+		return err
+	}
 	if err := c.begin(ctx, stable); err != nil {
 		return fmt.Errorf("begin a new Raft log: %w", err)
 	}

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +51,36 @@ func TestNodesJoin(t *testing.T) {
 			t.Errorf("%s: %v: expected a refusal as invalid", what, err)
 		}
 	}
+}
+
+// Whoever votes is a voter, whatever its settings say: it is shown as one, and does not start with such settings.
+func TestAVoterIsNoReplica(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 1, nil)
+	s := f.add("n2", false)
+	s.start()
+	if err := f.leader().Join(inTime(t), Peer{"n2", s.address}, false); err != nil {
+		t.Fatal(err)
+	}
+	f.settled()
+	leader := f.leads("n1")
+	report := s.node().report()
+	report.Replica = true // as a release says that starts with such settings
+	leader.heard.note("n2", heardReport{followRequest: report, at: time.Now()})
+	o, err := leader.onOverview()
+	if i := slices.IndexFunc(o.Nodes, func(n NodeStatus) bool { return n.Name == "n2" }); err != nil || i < 0 || !o.Nodes[i].Voter || o.Nodes[i].Replica {
+		t.Errorf("n2 votes, and the overview is %+v, %v", o.Nodes, err)
+	}
+	s.halt()
+	s.replica = true
+	s.start()
+	eventually(t, "n2 does not start", func() bool { return s.err() != nil })
+	if err := s.err(); !errors.Is(err, registry.Invalid) || !strings.Contains(err.Error(), "node n2 votes") || !strings.Contains(err.Error(), "dcann cluster remove n2") {
+		t.Errorf("n2 ended with %v: expected that it is told what to do", err)
+	}
+	s.replica = false
+	s.start()
+	f.settled()
 }
 
 // A node that was joined moves to another address.

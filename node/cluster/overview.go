@@ -28,7 +28,7 @@ type NodeStatus struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Voter   bool   `json:"voter"`
-	Replica bool   `json:"replica,omitempty"` // it is never to vote
+	Replica bool   `json:"replica,omitempty"` // it does not vote, and is never to
 	Leader  bool   `json:"leader,omitempty"`
 
 	// Heard is how long ago the leader heard from it, in milliseconds; absent if never.
@@ -98,7 +98,7 @@ func (c *Cluster) onOverview() (Overview, error) {
 		if !at.IsZero() {
 			ms := time.Since(at).Milliseconds()
 			n.Heard = &ms
-			n.Applied, n.Durable, n.Last, n.Replica, n.MaxLevel, n.Version = r.Applied, r.Durable, r.Last, r.Replica, r.MaxLevel, r.Version
+			n.Applied, n.Durable, n.Last, n.Replica, n.MaxLevel, n.Version = r.Applied, r.Durable, r.Last, r.Replica && !n.Voter, r.MaxLevel, r.Version
 			n.ClockOffset = heard[n.Name].ahead.Milliseconds()
 			n.Lag = o.Commit - min(r.Applied, o.Commit)
 			n.Healthy = o.Leader != "" && time.Since(at) <= maxSilence && n.Lag <= maxTrailing

@@ -143,6 +143,20 @@ func toldOfNone(c raft.Configuration) error {
 		"these data are of a registry of the nodes %s, and this node is told of no others: expected node-listen, node and the certificates in its settings, as before (dcann cluster recover makes a node the only one)", strings.Join(names, ", "))}
 }
 
+// votesAsReplica refuses settings by which a voter is a replica: it would keep its vote, count for the majority, and
+// could lead.
+func (c *Cluster) votesAsReplica() error {
+	if !c.cfg.Replica {
+		return nil
+	}
+	conf, err := c.newest()
+	if err != nil || !slices.Contains(votersAmong(conf), c.cfg.Name) {
+		return err
+	}
+	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf(
+		"node %s votes, as its data say, and its settings say replica: take replica out of its settings; or remove it (dcann cluster remove %s), empty its data directory, start it and join it as a replica (dcann cluster join --replica)", c.cfg.Name, c.cfg.Name)}
+}
+
 var errNotMember = errors.New("this node's name is not in the Raft configuration of its data: was it renamed?")
 
 func member(c raft.Configuration, name string) bool {
