@@ -25,7 +25,8 @@ at that address it changes nothing, and ends when it votes: what one waits for a
 data was lost, before anything is done to another node.
 
 --config and --admin name a node that is a member already. HOST:PORT is where the members
-reach the new node (its node-address or node-listen).`,
+reach the new node (its node-address or node-listen). For a founding node it is what the settings of
+all nodes say; another is refused, since these win.`,
 		Example: `  dcann cluster init --dir D --add n4=127.0.0.1:7504,127.0.0.1:7404
   dcann serve --config D/n4/node.yaml &
   dcann cluster join --config D/n1/node.yaml n4=127.0.0.1:7504

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -32,6 +33,9 @@ type membershipRequest struct {
 func (c *Cluster) Join(ctx context.Context, p Peer, replica bool) error {
 	if err := p.validate(); err != nil {
 		return &registry.Error{Kind: registry.Invalid, Detail: err.Error()}
+	}
+	if err := c.placed(p.Name, p.Address); err != nil {
+		return err
 	}
 	if err := c.onLeader(ctx, membershipRequest{Change: changeJoin, Name: p.Name, Address: p.Address, Replica: replica}); err != nil || replica {
 		return err
@@ -143,7 +147,20 @@ func (c *Cluster) onMembership(ctx context.Context, r membershipRequest) error {
 	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf("change %.20q: this release does not know it", r.Change)}
 }
 
+// placed refuses an address that would not be gone by: the settings win over what is joined.
+func (c *Cluster) placed(name, address string) error {
+	i := slices.IndexFunc(c.cfg.Nodes, func(p Peer) bool { return p.Name == name })
+	if i < 0 || c.cfg.Nodes[i].Address == address {
+		return nil
+	}
+	return &registry.Error{Kind: registry.Invalid, Detail: fmt.Sprintf(
+		"node %s is at %s by the settings of node %s, which win over %s: nothing was changed. To move it, change node in the settings of all nodes and restart them one by one", name, c.cfg.Nodes[i].Address, c.cfg.Name, address)}
+}
+
 func (c *Cluster) join(ctx context.Context, r membershipRequest) error {
+	if err := c.placed(r.Name, r.Address); err != nil {
+		return err
+	}
 	id, address := raft.ServerID(r.Name), raft.ServerAddress(r.Address)
 	for _, s := range c.members().Servers {
 		switch {

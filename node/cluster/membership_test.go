@@ -104,6 +104,37 @@ func TestANodeMoves(t *testing.T) {
 	f.mustHold("r1", p)
 }
 
+// Where the settings say that a node is, is where it is looked for: a join does not report a move that does not happen.
+func TestAFoundingNodeIsNotMovedByAJoin(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, nil)
+	leader := f.settled()
+	asked, moved := f.seat(f.followers(leader)[0]).node(), f.seat(f.followers(leader)[1])
+	before, _ := leader.committedMembers()
+	moved.halt()
+	moved.address = "elsewhere:1"
+	moved.start()
+	for who, join := range map[string]func() error{
+		"a member": func() error { return asked.Join(inTime(t), Peer{moved.name, moved.address}, false) },
+		"the leader": func() error {
+			return asked.askMembership(inTime(t), membershipRequest{Change: changeJoin, Name: moved.name, Address: moved.address})
+		},
+	} {
+		err := join()
+		if !errors.Is(err, registry.Invalid) {
+			t.Fatalf("%s: %v: expected a refusal as invalid", who, err)
+		}
+		for _, part := range []string{"nothing was changed", addressOf(moved.name), moved.address, "restart them one by one"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %v: expected it to say %q", who, err, part)
+			}
+		}
+	}
+	if after, _ := leader.committedMembers(); !slices.Equal(before, after) {
+		t.Errorf("the members were %v and are %v", before, after)
+	}
+}
+
 func TestLeadershipIsHandedOver(t *testing.T) {
 	t.Parallel()
 	f := startCluster(t, 3, nil)
