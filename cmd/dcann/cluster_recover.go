@@ -29,7 +29,7 @@ A majority that comes back later must not be started again with its old data.
 
 Do it on one node only: two that are recovered are two registries. So the command first asks
 the other nodes that this one knows, for a few seconds. It changes nothing when a majority of
-those that vote answers and has data, or when one says that somebody leads: then this node is
+those that vote, with this node, is there, or when one says that somebody leads: then this node is
 to be started, not recovered. --force does not ask.`,
 		Example: `  dcann cluster recover --config D/n2/node.yaml
   dcann serve --config D/n2/node.yaml

@@ -20,7 +20,7 @@ type witness struct {
 	stranger bool   // it is of a registry of which this node is no member
 }
 
-// lost returns nil unless the majority, which is believed to be lost, is there: all that this node knows are asked, once
+// lost returns nil unless the majority, which is believed to be lost, is there, with this node: all that this node knows are asked, once
 // and all at once. No answer proves nothing, so it is the operator who says in the end that they are gone. The
 // error's kind is Conflict. It is for a node that is stopped.
 func (c *Cluster) lost(ctx context.Context) (err error) {
@@ -66,10 +66,13 @@ func (c *Cluster) lost(ctx context.Context) (err error) {
 			leading = append(leading, fmt.Sprintf("%s says that %s leads", w.name, w.leader))
 		}
 	}
-	what := fmt.Sprintf("they are %d of the %d that vote", len(voting), len(voters))
+	if slices.Contains(voters, c.cfg.Name) {
+		voting = append(voting, c.cfg.Name)
+	}
+	what := fmt.Sprintf("with node %s, %d of the %d that vote are there", c.cfg.Name, len(voting), len(voters))
 	if slices.Sort(leading); len(leading) > 0 {
 		what = strings.Join(leading, ", ")
-	} else if len(voting) < len(voters)/2+1 {
+	} else if len(begun) == 0 || len(voting) < len(voters)/2+1 {
 		return nil
 	}
 	slices.Sort(begun)

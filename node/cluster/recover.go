@@ -29,7 +29,7 @@ type Recovery struct {
 // Recover makes a node that is stopped the only member of its cluster: the way out when a majority is lost for
 // ever. What this node's log holds is kept, acknowledged or not; what only the lost nodes had is lost. Run it on
 // the node that knows most, and on no other, since two of them would be two registries: the rest is wiped and
-// joined again. So the others are asked first, unless force: when a majority of those that vote answers and has data,
+// joined again. So the others are asked first, unless force: when a majority of those that vote, with this node, is there and has data,
 // or one says that somebody leads, nothing is changed, and the error's kind is Conflict.
 func Recover(ctx context.Context, cfg Config, place *Place, force bool) (Recovery, error) {
 	if err := cfg.Validate(); err != nil {

@@ -251,7 +251,7 @@ func (w *wary) say(name string) {
 		return
 	}
 	w.said[name] = true
-	w.c.cfg.OnChange(fmt.Sprintf("node %s, without which this registry was recovered, runs with its data of before, and is not listened to: %s. If it was joined again and leads by now, this node was away for too long: empty this one's", name, whichSide))
+	w.c.cfg.OnChange(fmt.Sprintf("node %s, without which the registry of node %s was recovered, runs with its data of before, and is not listened to: %s. If it was joined again and leads by now, this node was away for too long: empty this one's", name, w.c.cfg.Name, whichSide))
 }
 
 // respond answers with err, or no to who stands for election.

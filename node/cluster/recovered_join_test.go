@@ -18,7 +18,7 @@ func TestWhoIsJoinedToARecoveredNodeIsNotTakenByThoseOfBefore(t *testing.T) {
 	f := startCluster(t, 5, func(name string, c *Config) {
 		if name == "n2" {
 			c.OnChange = func(what string) {
-				if strings.Contains(what, "runs with its old data") {
+				if strings.Contains(what, "runs with its data of before") {
 					refused.Store(true)
 				}
 			}

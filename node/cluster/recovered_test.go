@@ -89,17 +89,27 @@ func TestALivingMajorityIsNotGoneOnWithout(t *testing.T) {
 	}
 }
 
-// Who is left of a majority may be gone on without.
+// With one of the others this node is a majority; who is left of one may be gone on without.
 func TestAMinorityIsGoneOnWithout(t *testing.T) {
 	t.Parallel()
-	f := startCluster(t, 3, nil)
+	f := startCluster(t, 5, nil)
 	f.fill("n1", 3)
 	f.settled()
-	for _, name := range []string{"n1", "n2"} {
+	n1, n5 := f.seat("n1"), f.seat("n5")
+	for _, name := range []string{"n1", "n2", "n3"} {
 		f.seat(name).halt()
 	}
-	eventually(t, "n3 finds that nobody leads", func() bool { n := f.seat("n3").node(); return n != nil && n.leader() == "" })
-	f.seat("n1").recover()
+	eventually(t, "n5 finds that nobody leads", func() bool { n := n5.node(); return n != nil && n.leader() == "" })
+	place, err := n1.place(n1.dir, n1.fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Recover(t.Context(), n1.config(n1.dir), place, false)
+	if !errors.Is(err, registry.Conflict) || !strings.Contains(err.Error(), "with node n1, 3 of the 5 that vote are there") {
+		t.Errorf("recover beside two of five: %v", err)
+	}
+	f.seat("n4").halt()
+	n1.recover()
 	_, op := create()
 	f.write("n1", op)
 }
