@@ -91,7 +91,8 @@ func newPolicySubmitCommand(a *app) *cobra.Command {
 		Use:   "submit --admin ADDRESS FILE",
 		Short: "give a registry its next policy, by a node's operator address",
 		Long: `Sends a signed policy to a node's operator address (dcann serve --admin). From then on all
-nodes of the registry go by it.`,
+nodes of the registry go by it. To send the one in force again is no mistake; one that was in
+force before it is refused.`,
 		Example: `  dcann policy submit --admin unix:/var/lib/dcann/admin.sock fr-2.jwt`,
 		Args:    exactly("FILE"),
 	}

@@ -520,6 +520,41 @@ func TestPolicyChain(t *testing.T) {
 	w.verify()
 }
 
+// TestKnownPolicy submits policies that are known by their names: only the one in force, rightly signed, is known.
+func TestKnownPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	signed := func(p registry.Policy) (text, forged []byte) {
+		msg, err := p.Sign(w.acc)
+		must(t, err)
+		header, payload, sig := msg.Parts()
+		bad := slices.Clone(sig)
+		bad[0] ^= 1
+		return []byte(msg.Compact()), []byte(jws.FromParts(header, payload, bad).Compact())
+	}
+	second, third := *w.s.Policy(), *w.s.Policy()
+	second.Version, third.Version = 2, 3
+	text, forged := signed(second)
+	w.ok(w.submit(w.s.CheckPolicy(text)))
+	_, known, err := w.s.CheckPolicy(text)
+	must(t, err)
+	if known == nil || !known.Known || known.Seq != 2 || known.Index != w.index {
+		t.Errorf("the policy in force again: %+v", known)
+	}
+	check := func(kind registry.Kind, raw []byte, says string) {
+		t.Helper()
+		_, known, err := w.s.CheckPolicy(raw)
+		if !errors.Is(err, kind) || known != nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %+v, %v: expected a refusal of kind %s that says %q", known, err, kind, says)
+		}
+	}
+	check(registry.BadSignature, forged, "")
+	next, _ := signed(third)
+	w.ok(w.submit(w.s.CheckPolicy(next)))
+	check(registry.Conflict, text, "policy.version is 2: it was in force once, and version 3 is now")
+	check(registry.BadSignature, forged, "")
+}
+
 func TestConfigurationAndLevel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

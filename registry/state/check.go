@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/jws"
 )
 
 // Proposal is a command whose checks passed. It has no exported fields: only the Check methods make
@@ -97,16 +98,41 @@ func (s *Store) CheckAcceptance(a *registry.Acceptance, now registry.Millis) (Pr
 	return Proposal{Command{Type: AcceptanceCommand, Bytes: []byte(a.Message().Compact()), Pins: []Pin{j.pin}}}, nil, nil
 }
 
-// CheckPolicy is CheckOperation for a policy; see registry.ParsePolicy for the kinds of error.
+// CheckPolicy is CheckOperation for a policy; see registry.ParsePolicy for the kinds of error. Known is the policy in
+// force alone: one that was so before is a Conflict.
 func (s *Store) CheckPolicy(raw []byte) (Proposal, *Result, error) {
 	p := s.published.Load()
 	r := committed{s.db}
 	_, known, err := judgePolicy(r, raw, p.policy, p.counters.Policy)
+	if known != nil {
+		err = checkKnownPolicy(raw, known.Seq, p.counters.Policy)
+	}
 	known, err = dated(r, known, err)
 	if err != nil || known != nil {
 		return Proposal{}, known, err
 	}
 	return Proposal{Command{Type: PolicyCommand, Bytes: raw}}, nil, nil
+}
+
+// checkKnownPolicy checks the signature of a policy that is known by its name, which does not tell of the signature,
+// and that it is the one in force. The name tells of the header: the key there was found to be entitled.
+func checkKnownPolicy(raw []byte, version, inForce uint64) error {
+	msg, err := jws.Parse(raw, registry.MaxStatement)
+	if err != nil {
+		return err
+	}
+	key, err := jws.ParseMultikey(msg.Header().Kid)
+	if err != nil {
+		return err
+	}
+	if err := msg.Verify(key); err != nil {
+		return err
+	}
+	if version != inForce {
+		return &registry.Error{Kind: registry.Conflict, Detail: fmt.Sprintf(
+			"policy.version is %d: it was in force once, and version %d is now: expected %d", version, inForce, inForce+1)}
+	}
+	return nil
 }
 
 // LevelProposal raises the level. Propose it only when every member supports it: a node that does not
