@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -97,8 +96,16 @@ func (d clusterDir) checkYAML(n plannedNode, text []byte) error {
 	return nil
 }
 
-// openClusterDir reads what dcann cluster init left in dir, and which nodes it holds.
-func openClusterDir(dir string) (clusterDir, []plannedNode, error) {
+// member is a node of a cluster directory, as its file says it.
+type member struct {
+	plannedNode
+	file   string
+	config node.Config
+}
+
+// openClusterDir reads what dcann cluster init left in dir, and which nodes it holds. What all files should say
+// alike is the first's; see agree.
+func openClusterDir(dir string) (clusterDir, []member, error) {
 	d := clusterDir{layout: layout{Dir: dir}}
 	var err error
 	if d.trusted, err = os.ReadFile(filepath.Join(dir, authorityCertFile)); err != nil {
@@ -115,36 +122,72 @@ func openClusterDir(dir string) (clusterDir, []plannedNode, error) {
 	if err != nil {
 		return d, nil, err
 	}
-	var plan []plannedNode
-	first := ""
+	var members []member
 	for _, file := range found {
 		c, err := configFromYAML(file)
 		if err != nil {
 			return d, nil, err
 		}
-		policy, err := os.ReadFile(c.Policy)
-		if err != nil {
-			return d, nil, usageError{fmt.Errorf("%s: policy: %w", file, err)}
-		}
-		switch {
-		case first == "":
-			first, d.Country, d.Founders, d.policy = file, c.Country, c.Nodes, policy
-		case d.Country != c.Country || !reflect.DeepEqual(d.Founders, c.Nodes) || !bytes.Equal(d.policy, policy):
-			return d, nil, usagef("%s and %s disagree on country, node or policy: expected the same in all nodes' files", first, file)
-		}
-		plan = append(plan, plannedNode{Name: c.Name, Address: ownAddress(c), HTTP: c.HTTP, Replica: c.Replica})
+		members = append(members, member{plannedNode{Name: c.Name, Address: ownAddress(c), HTTP: c.HTTP, Replica: c.Replica}, file, c})
 	}
-	if len(plan) == 0 || len(d.Founders) == 0 {
+	if len(members) == 0 || len(members[0].config.Nodes) == 0 {
 		return d, nil, usagef("%s holds no %s that lists founding members: expected a directory that dcann cluster init made", dir, filepath.Join("NAME", nodeFile))
 	}
-	return d, plan, nil
+	d.Country, d.Founders = members[0].config.Country, members[0].config.Nodes
+	return d, members, nil
+}
+
+// agree refuses members whose files disagree on what a further node has to be told, and reads their policy.
+func (d *clusterDir) agree(members []member) error {
+	first, policy := members[0], ""
+	for _, m := range members {
+		for _, said := range []struct{ name, first, here string }{
+			{"country", string(first.config.Country), string(m.config.Country)},
+			{"node", peerList(first.config.Nodes), peerList(m.config.Nodes)},
+		} {
+			if said.first != said.here {
+				return usagef("%s is %q in %s and %q in %s: expected the same in all nodes' files", said.name, said.first, first.file, said.here, m.file)
+			}
+		}
+		if m.config.Policy == "" {
+			continue // a node that has begun needs it no more
+		}
+		text, err := os.ReadFile(m.config.Policy)
+		switch {
+		case err != nil:
+			return usageError{fmt.Errorf("%s: policy: %w", m.file, err)}
+		case policy == "":
+			policy, d.policy = m.config.Policy, text
+		case !bytes.Equal(d.policy, text):
+			return usagef("policy is %s and %s, and they differ: expected the same first policy for all nodes", policy, m.config.Policy)
+		}
+	}
+	if policy == "" {
+		return usagef("no %s in %s names a policy: expected the signed first policy of the registry in one of them", nodeFile, d.Dir)
+	}
+	return nil
+}
+
+func peerList(nodes []cluster.Peer) string {
+	var list []string
+	for _, p := range nodes {
+		list = append(list, p.Name+"="+p.Address)
+	}
+	return strings.Join(list, ",")
 }
 
 // addNodes adds the directories of further nodes.
 func (a *app) addNodes(dir string, more []plannedNode) error {
-	d, plan, err := openClusterDir(dir)
+	d, members, err := openClusterDir(dir)
 	if err != nil {
 		return err
+	}
+	if err := d.agree(members); err != nil {
+		return err
+	}
+	var plan []plannedNode
+	for _, m := range members {
+		plan = append(plan, m.plannedNode)
 	}
 	if err := checkPlan(append(plan, more...)); err != nil {
 		return err

@@ -56,17 +56,17 @@ func newClusterRenewCommand(a *app) *cobra.Command {
 		if err != nil {
 			return usageError{err}
 		}
-		d, plan, err := openClusterDir(dir)
+		d, members, err := openClusterDir(dir)
 		if err != nil {
 			return err
 		}
 		switch {
 		case add:
-			return a.addAuthority(d, plan)
+			return a.addAuthority(d, members)
 		case drop:
-			return a.dropAuthorities(d, plan)
+			return a.dropAuthorities(d, members)
 		}
-		return a.renew(d, plan, names, time.Duration(days)*24*time.Hour)
+		return a.renew(d, members, names, time.Duration(days)*24*time.Hour)
 	}
 	required(c, "dir")
 	return c
@@ -77,9 +77,9 @@ func newAuthority(country registry.Country, now time.Time) (*peer.Authority, err
 }
 
 // renew gives the nodes of these names, or all, new certificates, valid for so long or until the authority ends.
-func (a *app) renew(d clusterDir, plan []plannedNode, names []string, validity time.Duration) error {
+func (a *app) renew(d clusterDir, members []member, names []string, validity time.Duration) error {
 	for _, name := range names {
-		if !slices.ContainsFunc(plan, func(n plannedNode) bool { return n.Name == name }) {
+		if !slices.ContainsFunc(members, func(n member) bool { return n.Name == name }) {
 			return usagef("%s: there is no such node in %s", name, d.Dir)
 		}
 	}
@@ -87,7 +87,7 @@ func (a *app) renew(d clusterDir, plan []plannedNode, names []string, validity t
 	if end := d.authority.Expires(); end.Before(until) {
 		until = end
 	}
-	for _, n := range plan {
+	for _, n := range members {
 		if len(names) > 0 && !slices.Contains(names, n.Name) {
 			continue
 		}
@@ -108,7 +108,7 @@ func (a *app) renew(d clusterDir, plan []plannedNode, names []string, validity t
 
 // addAuthority makes an authority that issues from now on. The certificates stand before the key: whenever
 // this ends, the key is of one of them.
-func (a *app) addAuthority(d clusterDir, plan []plannedNode) error {
+func (a *app) addAuthority(d clusterDir, members []member) error {
 	next, err := newAuthority(d.Country, a.now())
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (a *app) addAuthority(d clusterDir, plan []plannedNode) error {
 	if err != nil {
 		return err
 	}
-	if err := d.trust(plan, append(cert, d.trusted...)); err != nil {
+	if err := d.trust(members, append(cert, d.trusted...)); err != nil {
 		return err
 	}
 	if err := replaceFile(filepath.Join(d.Dir, authorityKeyFile), key, 0o600); err != nil {
@@ -129,8 +129,8 @@ func (a *app) addAuthority(d clusterDir, plan []plannedNode) error {
 }
 
 // dropAuthorities leaves only the one that issues. A node whose certificate is of another would be alone.
-func (a *app) dropAuthorities(d clusterDir, plan []plannedNode) error {
-	for _, n := range plan {
+func (a *app) dropAuthorities(d clusterDir, members []member) error {
+	for _, n := range members {
 		path := d.path(n.Name, nodeCertFile)
 		cert, err := os.ReadFile(path)
 		if err != nil {
@@ -148,7 +148,7 @@ func (a *app) dropAuthorities(d clusterDir, plan []plannedNode) error {
 	if err != nil {
 		return err
 	}
-	if err := d.trust(plan, cert); err != nil {
+	if err := d.trust(members, cert); err != nil {
 		return err
 	}
 	a.say("all nodes in %s trust the newest authority alone: take every node's %s to its machine", d.Dir, nodeCAFile)
@@ -156,11 +156,11 @@ func (a *app) dropAuthorities(d clusterDir, plan []plannedNode) error {
 }
 
 // trust writes which authorities the nodes believe.
-func (d clusterDir) trust(plan []plannedNode, certs []byte) error {
+func (d clusterDir) trust(members []member, certs []byte) error {
 	if err := replaceFile(filepath.Join(d.Dir, authorityCertFile), certs, 0o644); err != nil {
 		return err
 	}
-	for _, n := range plan {
+	for _, n := range members {
 		if err := replaceFile(d.path(n.Name, nodeCAFile), certs, 0o644); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (a *app) openDemoCluster(data, http string) (*demoCluster, error) {
 			return nil, err
 		}
 	}
-	_, plan, err := openClusterDir(c.dir)
+	_, members, err := openClusterDir(c.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (a *app) openDemoCluster(data, http string) (*demoCluster, error) {
 			env = append(env, name+"="+value)
 		}
 	}
-	for i, p := range plan {
+	for i, p := range members {
 		dir := filepath.Join(c.dir, p.Name)
 		n := &demoNode{name: p.Name, config: filepath.Join(dir, nodeFile), http: p.HTTP, ready: filepath.Join(dir, "ready"), log: filepath.Join(dir, "log"), env: env}
 		if i == 0 {
