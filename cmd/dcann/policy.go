@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -152,6 +153,9 @@ place of all accreditation keys: name those that stay, too.`,
 			return err
 		}
 		p := who.Policy
+		if mine := key.Public().Multikey(); !slices.Contains(p.Accreditation, mine) {
+			return usagef("--key %s is the key %s: expected one of the accreditation keys in force, %v", keyFile, mine, p.Accreditation)
+		}
 		p.Version++
 		if f.Changed("accreditation") {
 			if p.Accreditation, _, err = rotation(parts.accreditation); err != nil {

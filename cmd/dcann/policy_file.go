@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,8 +33,10 @@ func newPolicyShowCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show FILE",
 		Short: "print what a signed policy says",
-		Long: `Prints a policy and verifies its signature by one of its own accreditation keys. Whether it
-may follow the one in force is the registry's to say.`,
+		Long: `Prints a policy, and verifies its signature by the key that it names, which is printed too:
+as a first policy must be, by one of its own accreditation keys; later ones are signed by one
+of the policy before, which the file does not tell. Whether it may follow the one in force is
+the registry's to say.`,
 		Example: `  dcann policy show fr.jwt`,
 		Args:    exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -41,34 +44,45 @@ may follow the one in force is the registry's to say.`,
 			if err != nil {
 				return err
 			}
-			p, err := parsePolicy(text)
+			p, signer, err := parsePolicy(text)
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			return a.show(p, func(w io.Writer) { writePolicy(w, p) })
+			if !slices.Contains(p.Accreditation, signer) {
+				a.say("WARNING: the signer %s is none of the accreditation keys that the policy lists: expected one of policy %d", signer, p.Version-1)
+			}
+			return a.show(shownPolicy{p, signer}, func(w io.Writer) { writePolicy(w, p, signer) })
 		},
 	}
 }
 
-// parsePolicy verifies a policy of any version by the key that its header names.
-func parsePolicy(text []byte) (*registry.Policy, error) {
-	msg, err := jws.Parse(text, registry.MaxStatement)
-	if err != nil {
-		return nil, err
-	}
-	var said registry.Policy
-	if err := jws.DecodeJSON(msg.Payload(), &said); err != nil {
-		return nil, err
-	}
-	if said.Version <= 1 {
-		return registry.ParsePolicy(text, nil)
-	}
-	// Judged as if the one before it had named the key that signed it.
-	before := registry.Policy{Version: said.Version - 1, Country: said.Country, Accreditation: []jws.Multikey{jws.Multikey(msg.Header().Kid)}}
-	return registry.ParsePolicy(text, &before)
+// shownPolicy is a policy and who signed it, in one object.
+type shownPolicy struct {
+	*registry.Policy
+	Signer jws.Multikey `json:"signer"`
 }
 
-func writePolicy(w io.Writer, p *registry.Policy) {
+// parsePolicy verifies a policy of any version by the key that its header names. Whether that one was entitled to sign
+// is known of a first policy only.
+func parsePolicy(text []byte) (*registry.Policy, jws.Multikey, error) {
+	msg, err := jws.Parse(text, registry.MaxStatement)
+	if err != nil {
+		return nil, "", err
+	}
+	signer := jws.Multikey(msg.Header().Kid)
+	var said registry.Policy
+	if err := jws.DecodeJSON(msg.Payload(), &said); err != nil {
+		return nil, "", err
+	}
+	var before *registry.Policy
+	if said.Version > 1 { // judged as if the one before it had named the key that signed it
+		before = &registry.Policy{Version: said.Version - 1, Country: said.Country, Accreditation: []jws.Multikey{signer}}
+	}
+	p, err := registry.ParsePolicy(text, before)
+	return p, signer, err
+}
+
+func writePolicy(w io.Writer, p *registry.Policy, signer jws.Multikey) {
 	line := func(name, format string, args ...any) {
 		_ = printLine(w, "%-16s %s", name, fmt.Sprintf(format, args...))
 	}
@@ -83,6 +97,7 @@ func writePolicy(w io.Writer, p *registry.Policy) {
 	for i, k := range p.Service {
 		line(first(i, "service"), "%s", k)
 	}
+	line("signed by", "%s", signer)
 }
 
 func newPolicySubmitCommand(a *app) *cobra.Command {
