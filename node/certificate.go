@@ -21,11 +21,11 @@ type certificate struct {
 	seen              peer.Stamps // of what was last tried, good or bad
 }
 
-// openCertificate loads the pair for the first time. The error's kind is Invalid.
+// openCertificate loads the pair for the first time. The error's kind is Invalid, Unavailable for two that are no pair.
 func openCertificate(certFile, keyFile string) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile}
 	if _, err := c.reload(); err != nil {
-		return nil, invalid("%v", err)
+		return nil, unopened("tls-cert", err)
 	}
 	return c, nil
 }

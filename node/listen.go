@@ -2,25 +2,17 @@ package node
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
-	"syscall"
 )
-
-// ErrAddressInUse is what Open returns when another program listens on Config.HTTP. Its kind is Invalid.
-var ErrAddressInUse = invalid("in use by another program: name another address with --http, or port 0 for a free one")
 
 // listenHTTP opens the public listener, with TLS if there is a certificate.
 func listenHTTP(address string, cert *certificate) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("http %s is %w", address, ErrAddressInUse)
-	}
 	if err != nil {
-		return nil, invalid("http %s: %v", address, err)
+		return nil, unopened("http "+address, fmt.Errorf("http %s: %w", address, err))
 	}
 	if cert != nil {
 		l = tls.NewListener(l, cert.config())
@@ -38,7 +30,7 @@ func listenAdmin(address string) (net.Listener, error) {
 	if !ok {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			return nil, invalid("admin %s: %v", address, err)
+			return nil, unopened("admin "+address, fmt.Errorf("admin %s: %w", address, err))
 		}
 		return l, nil
 	}

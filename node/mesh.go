@@ -72,7 +72,7 @@ func openMesh(n *Node) (*peer.Mesh, error) {
 		},
 	})
 	if err != nil {
-		return nil, invalid("%v", err)
+		return nil, unopened("node-listen "+c.NodeListen, err)
 	}
 	return m, nil
 }

@@ -46,7 +46,7 @@ type Node struct {
 // A node of several opens the rest in Run, where it can wait for the others and answer meanwhile.
 //
 // The error's kind is Invalid for a configuration that cannot be, Unavailable when another process has the
-// directory.
+// directory or an address, or a certificate and its key are no pair.
 func Open(ctx context.Context, config Config, version string, log *slog.Logger) (*Node, error) {
 	config, err := config.complete()
 	if err != nil {

@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -36,7 +38,7 @@ func (s *Stamps) Changed(files ...string) (bool, error) {
 }
 
 // LoadPair reads a certificate and its key from PEM files. A key that others than its owner and group can read is
-// refused. The error names the file, and what for.
+// refused. The error names the file, and what for; it is ErrMismatch for two that are no pair.
 func LoadPair(cert, key string) (tls.Certificate, error) {
 	certPEM, err := readPEM(cert)
 	if err != nil {
@@ -47,8 +49,14 @@ func LoadPair(cert, key string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("key: %w", err)
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
-	if err != nil {
+	switch {
+	case err != nil && bytes.Contains(certPEM, []byte("-----END CERTIFICATE-----")) && bytes.Contains(keyPEM, []byte("PRIVATE KEY-----")):
+		return tls.Certificate{}, fmt.Errorf("certificate %s and key %s: %w: %w", cert, key, ErrMismatch, err)
+	case err != nil:
 		return tls.Certificate{}, fmt.Errorf("certificate %s with key %s: %w", cert, key, err)
 	}
 	return pair, nil
 }
+
+// ErrMismatch says that a certificate and a key are no pair, as between the two files of a renewal being copied.
+var ErrMismatch = errors.New("expected a pair: is one of them new, and the other not yet")
