@@ -150,7 +150,10 @@ type readiness struct {
 
 // serve runs a node until ctx is done, and says so to who waits: by the ready file, and to a service manager.
 func (a *app) serve(ctx context.Context, config node.Config, readyFile string, log *slog.Logger) (err error) {
-	if err := unannounce(readyFile); err != nil {
+	switch err := errors.Join(unannounce(readyFile), tryAnnounce(readyFile)); {
+	case errors.Is(err, syscall.ENOSPC):
+		return configError(err)
+	case err != nil:
 		return usageError{fmt.Errorf("--ready-file: %w", err)}
 	}
 	manager, err := a.notifier()
@@ -168,26 +171,30 @@ func (a *app) serve(ctx context.Context, config node.Config, readyFile string, l
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
 	manager.send("STATUS=waiting until the registry can be read and written")
-	watch, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go endBroken(n, config.ShutdownGrace, log)
 	var work sync.WaitGroup
 	var announced error
-	work.Go(func() { manager.live(watch) })
+	work.Go(func() { manager.live(ctx) })
 	work.Go(func() {
 		select {
 		case <-n.Ready():
-			announced = announce(n, readyFile)
+			if err := announce(n, readyFile); err != nil {
+				announced = fmt.Errorf("--ready-file: %w", err)
+				stop() // who waits for it would wait for ever
+				break
+			}
 			manager.send("READY=1\nSTATUS=answering at " + n.URL())
-			<-watch.Done()
-		case <-watch.Done():
+			<-ctx.Done()
+		case <-ctx.Done():
 		}
 		manager.send("STOPPING=1\nSTATUS=stopping")
 	})
 	err = n.Run(ctx)
 	stop()
 	work.Wait()
-	return errors.Join(configError(err), announced, unannounce(readyFile))
+	return errors.Join(configError(err), configError(announced), unannounce(readyFile))
 }
 
 // brokenGrace is how long a broken node may take to end, beyond what requests are given.
@@ -225,6 +232,22 @@ func unannounce(path string) error {
 	return nil
 }
 
+// unannounced is the ready file while it is written.
+func unannounced(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+}
+
+// tryAnnounce finds out before the node is opened whether the ready file can be written.
+func tryAnnounce(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(unannounced(path), nil, 0o644); err != nil {
+		return err
+	}
+	return os.Remove(unannounced(path))
+}
+
 // announce writes the ready file, whole or not at all, so that who waits for it can read it at once.
 func announce(n *node.Node, path string) error {
 	if path == "" {
@@ -234,7 +257,7 @@ func announce(n *node.Node, path string) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	tmp := unannounced(path)
 	if err := os.WriteFile(tmp, append(text, '\n'), 0o644); err != nil {
 		return err
 	}
