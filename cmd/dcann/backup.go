@@ -190,8 +190,10 @@ joined.`,
 		if err != nil {
 			return err
 		}
-		in := a.stdin
-		if args[0] != "-" {
+		var in io.Reader
+		if args[0] == "-" {
+			in = interruptible(c.Context(), a.stdin)
+		} else {
 			f, err := os.Open(args[0])
 			if err != nil {
 				return usageError{err}
@@ -202,7 +204,10 @@ joined.`,
 		p := a.progress("restore")
 		h, err := node.Restore(c.Context(), config, in, p.at)
 		p.end()
-		if err != nil {
+		switch {
+		case errors.Is(err, context.Canceled):
+			return unavailable("interrupted: nothing was restored, and %s is as empty as before", config.Data)
+		case err != nil:
 			return configError(err)
 		}
 		a.say("%s, is in %s", describeArchive(h), config.Data)
@@ -211,4 +216,16 @@ joined.`,
 	}
 	required(c, "config")
 	return c
+}
+
+// interruptible is r until ctx is done: whatever is read then ends, also while r is silent. Who reads r meanwhile
+// cannot be ended, and is left to the end of the process.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err)
+	}()
+	return out
 }

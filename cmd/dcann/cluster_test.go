@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -185,6 +186,39 @@ func TestBackupInterrupted(t *testing.T) {
 		t.Errorf("exit code %d: expected %d: %s", code, exitUnavailable, &out)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v (%v)", left, err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestRestoreInterrupted: a restore from a pipe whose other end is silent ends at the signal, and can be begun again.
+func TestRestoreInterrupted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "node.yaml")
+	if err := os.WriteFile(file, []byte("data: d\nmin-free: 1MiB\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	silent := io.MultiReader(strings.NewReader("dcann archive 1\n"), readerFunc(func([]byte) (int, error) {
+		interrupt()
+		<-t.Context().Done() // for longer than the test
+		return 0, io.EOF
+	}))
+	var out bytes.Buffer
+	if code := run(ctx, []string{"restore", "--config", file, "-"}, silent, &out, &out, nil); code != exitUnavailable || !strings.Contains(out.String(), "interrupted") {
+		t.Errorf("exit code %d, expected %d: %s", code, exitUnavailable, &out)
+	}
+	out.Reset()
+	run(t.Context(), []string{"restore", "--config", file, "-"}, strings.NewReader("dcann archive 1\n"), &out, &out, nil)
+	if !strings.Contains(out.String(), "damaged archive") {
+		t.Errorf("tried again: %s", &out)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "d", "*"))
+	if err != nil || len(left) > 1 || len(left) == 1 && filepath.Base(left[0]) != "LOCK" {
 		t.Errorf("it leaves %v (%v)", left, err)
 	}
 }
