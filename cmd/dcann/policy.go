@@ -55,6 +55,11 @@ func (o *policyFlags) apply(p *registry.Policy, f *pflag.FlagSet) error {
 		}
 		p.Service = keys
 	}
+	for name, d := range map[string]time.Duration{"recovery-window": o.window, "clock-skew": o.skew} {
+		if d%time.Second != 0 {
+			return usagef("--%s is %v: expected whole seconds", name, d)
+		}
+	}
 	if f.Changed("recovery-window") {
 		p.RecoveryWindow = int64(o.window / time.Second)
 	}
