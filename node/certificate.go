@@ -34,14 +34,14 @@ func openCertificate(certFile, keyFile string) (*certificate, error) {
 func (c *certificate) reload() (changed bool, err error) {
 	changed, err = c.seen.Changed(c.certFile, c.keyFile)
 	if err != nil {
-		return false, fmt.Errorf("TLS certificate: %w", err)
+		return false, fmt.Errorf("tls-cert or tls-key: %w", err)
 	}
 	if !changed {
 		return false, nil
 	}
 	pair, err := peer.LoadPair(c.certFile, c.keyFile)
 	if err != nil {
-		return false, fmt.Errorf("TLS %w", err)
+		return false, fmt.Errorf("tls-%w", err)
 	}
 	c.current.Store(&pair)
 	return true, nil

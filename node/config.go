@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -105,7 +106,7 @@ type Config struct {
 	CacheBytes int64
 
 	// RequestsPerSecond and CreationsPerHour are limits per network address, counted on this node alone.
-	// Default 1000 and 100; negative: no limit.
+	// Default 1000 and 100, which 0 means too; negative: no limit.
 	RequestsPerSecond, CreationsPerHour int
 
 	// LimitLoopback applies the limits per address to clients on this machine too. Default: they are exempt.
@@ -184,6 +185,9 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		return invalid("data: expected the directory to keep the registry in")
 	}
+	if !namePattern.MatchString(c.Name) {
+		return invalid("name %q: expected 1 to 63 of a-z, 0-9, . and -, first and last neither . nor -", c.Name)
+	}
 	if _, port, err := net.SplitHostPort(c.HTTP); err != nil {
 		return invalid("http %q: expected host:port", c.HTTP)
 	} else if _, err := net.LookupPort("tcp", port); err != nil {
@@ -209,6 +213,11 @@ func (c Config) Validate() error {
 		return invalid("shutdown-grace is %v: expected not to be negative", c.ShutdownGrace)
 	case c.CacheBytes != 0 && c.CacheBytes < minCacheBytes:
 		return invalid("cache-bytes is %d: expected at least %d", c.CacheBytes, minCacheBytes)
+	case c.ElectionTimeout < minElectionTimeout:
+		return invalid("election-timeout is %v: expected %v to %v", c.ElectionTimeout, minElectionTimeout, maxElectionTimeout)
+	case c.ElectionTimeout > maxElectionTimeout:
+		return invalid("election-timeout is %v and bounded reads are at most %v old: expected at most %v, with more no node is ever sure that what it shows is recent enough",
+			c.ElectionTimeout, cluster.MaxContactAge, maxElectionTimeout)
 	case c.RemoveDeadAfter >= 0 && c.RemoveDeadAfter < minRemoveDeadAfter:
 		return invalid("remove-dead-after is %v: expected at least %v, which a restart takes, or to be negative for never", c.RemoveDeadAfter, minRemoveDeadAfter)
 	}
@@ -244,18 +253,45 @@ func (c Config) validateNodes() error {
 	if c.Dev {
 		return invalid("dev with node-listen %s: a test registry of several nodes is made by dcann cluster init", c.NodeListen)
 	}
-	if c.ElectionTimeout < minElectionTimeout {
-		return invalid("election-timeout is %v: expected %v to %v", c.ElectionTimeout, minElectionTimeout, maxElectionTimeout)
-	}
-	if c.ElectionTimeout > maxElectionTimeout {
-		return invalid("election-timeout is %v and bounded reads are at most %v old: expected at most %v, with more no node is ever sure that what it shows is recent enough",
-			c.ElectionTimeout, cluster.MaxContactAge, maxElectionTimeout)
+	if err := c.validateMembers(); err != nil {
+		return err
 	}
 	if err := c.cluster(nil).Validate(); err != nil {
 		return invalid("%v", err)
 	}
 	return nil
 }
+
+// validateMembers checks what is said of this node and others together.
+func (c Config) validateMembers() error {
+	host, _, _ := net.SplitHostPort(c.NodeAddress)
+	if ip, err := netip.ParseAddr(host); c.NodeAddress != c.NodeListen && (host == "" || err == nil && ip.IsUnspecified()) {
+		return invalid("node-address %q: expected an address at which others reach this node, which may listen on all", c.NodeAddress)
+	}
+	if len(c.Nodes) == 0 {
+		return invalid("node-listen is %s and node is empty: expected the founding members, NAME=HOST:PORT, or whom to ask", c.NodeListen)
+	}
+	names, addresses := map[string]bool{}, map[string]string{}
+	for _, p := range c.Nodes {
+		if !namePattern.MatchString(p.Name) {
+			return invalid("node %s=%s: the name is %q: expected 1 to 63 of a-z, 0-9, . and -", p.Name, p.Address, p.Name)
+		}
+		if names[p.Name] {
+			return invalid("node: %s is named twice", p.Name)
+		}
+		if other := addresses[p.Address]; other != "" {
+			return invalid("node: %s and %s are both at %s: expected an address of its own for each", other, p.Name, p.Address)
+		}
+		names[p.Name], addresses[p.Address] = true, p.Name
+	}
+	if c.Replica && names[c.Name] {
+		return invalid("replica, and %s is among the founding members that node lists: expected it to be joined later", c.Name)
+	}
+	return nil
+}
+
+// namePattern is what the cluster takes for the name of a node.
+var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 
 func (c Config) validateDev() error {
 	switch {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/registry"
 )
 
@@ -39,6 +40,16 @@ func TestConfigValidate(t *testing.T) {
 		{"admin on loopback", Config{Admin: "[::1]:7401"}, nil},
 		{"no admin", Config{Admin: AdminOff}, nil},
 		{"a socket that no system takes", Config{Admin: "unix:/" + strings.Repeat("x", 200)}, []string{"103 bytes"}},
+		{"a name that cannot be", Config{Name: "N 1"}, []string{`name "N 1": expected 1 to 63`}},
+		{"an election that takes long, alone", Config{ElectionTimeout: 5 * time.Second}, []string{"election-timeout is 5s"}},
+		{"an election in no time, alone", Config{ElectionTimeout: time.Millisecond}, []string{"election-timeout is 1ms: expected 50ms to 2.5s"}},
+		{"reached at all addresses", several(Config{NodeAddress: "0.0.0.0:7500"}), []string{`node-address "0.0.0.0:7500": expected an address at which`}},
+		{"listens on all", several(Config{NodeListen: "0.0.0.0:7500"}), nil},
+		{"no members", several(Config{Nodes: []cluster.Peer{}}), []string{"node is empty"}},
+		{"a member twice", several(Config{Nodes: []cluster.Peer{{Name: "n1", Address: "a:1"}, {Name: "n1", Address: "a:2"}}}), []string{"node: n1 is named twice"}},
+		{"two at an address", several(Config{Nodes: []cluster.Peer{{Name: "n1", Address: "a:1"}, {Name: "n2", Address: "a:1"}}}), []string{"node: n1 and n2 are both at a:1"}},
+		{"a member of a bad name", several(Config{Nodes: []cluster.Peer{{Name: "n1", Address: "a:1"}, {Name: "N2", Address: "a:2"}}}), []string{`node N2=a:2: the name is "N2"`}},
+		{"a replica that founds", several(Config{Replica: true}), []string{"replica, and n1 is among"}},
 		{"negative grace", Config{ShutdownGrace: -1}, []string{"shutdown-grace", "negative"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,7 +66,7 @@ func TestConfigValidate(t *testing.T) {
 				t.Fatalf("got %v: expected kind invalid", err)
 			}
 			for _, part := range tt.want {
-				if !strings.Contains(err.Error(), part) {
+				if !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "cluster:") {
 					t.Errorf("%q does not name %q", err, part)
 				}
 			}
@@ -68,4 +79,16 @@ func TestConfigNeedsData(t *testing.T) {
 	if err := (Config{}).Validate(); !errors.Is(err, registry.Invalid) {
 		t.Errorf("got %v: expected kind invalid", err)
 	}
+}
+
+// several is a node of several, but for what c says.
+func several(c Config) Config {
+	c.Name, c.NodeCert, c.NodeKey, c.NodeCA = "n1", "c", "k", "a"
+	if c.NodeListen == "" {
+		c.NodeListen = "127.0.0.1:7500"
+	}
+	if c.Nodes == nil {
+		c.Nodes = []cluster.Peer{{Name: "n1", Address: "127.0.0.1:7500"}}
+	}
+	return c
 }

@@ -143,10 +143,23 @@ func (a *app) fromEnv(f *pflag.Flag) error {
 		return nil
 	}
 	if err := f.Value.Set(value); err != nil {
-		return usagef("%s=%q: %v", name, value, err)
+		return usagef("%s=%q: %v", name, value, expected(f, err))
 	}
 	f.Changed = true
 	return nil
+}
+
+// expected says of a value that f does not take what is taken.
+func expected(f *pflag.Flag, err error) error {
+	switch f.Value.Type() {
+	case "bool":
+		return errors.New("expected true or false")
+	case "int":
+		return errors.New("expected a whole number")
+	case "duration":
+		return errors.New("expected a duration such as 90s or 1h30m")
+	}
+	return err
 }
 
 // group is a command that only holds others: without one of them it shows its help.

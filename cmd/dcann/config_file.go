@@ -64,7 +64,7 @@ func setFromYAML(flags *pflag.FlagSet, text io.Reader, path string) error {
 			continue
 		}
 		if err := f.Value.Set(located(f, filepath.Dir(path), value)); err != nil {
-			return usagef("%s: %s: %q: %v", path, name, value, err)
+			return usagef("%s: %s: %q: %v", path, name, value, expected(f, err))
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const defaultRegistry = "http://127.0.0.1:7400"
@@ -29,6 +31,10 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 	root.SetErr(a.stderr)
 	root.SetIn(a.stdin)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			f := wrong.GetFlag()
+			return usagef("--%s %q: %v: see %s --help", f.Name, wrong.GetValue(), expected(f, wrong.Unwrap()), c.CommandPath())
+		}
 		return usagef("%v: see %s --help", err, c.CommandPath())
 	})
 	flags := root.PersistentFlags()

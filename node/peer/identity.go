@@ -26,15 +26,15 @@ type identity struct {
 func (c *Config) load(now time.Time) (*identity, error) {
 	pair, err := LoadPair(c.Cert, c.Key)
 	if err != nil {
-		return nil, fmt.Errorf("peer %w", err)
+		return nil, fmt.Errorf("node-%w", err)
 	}
 	caPEM, err := readPEM(c.CA)
 	if err != nil {
-		return nil, fmt.Errorf("peer CA: %w", err)
+		return nil, fmt.Errorf("node-ca: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(caPEM) {
-		return nil, fmt.Errorf("peer CA %s: expected at least one certificate in PEM", c.CA)
+		return nil, fmt.Errorf("node-ca %s: expected at least one certificate in PEM", c.CA)
 	}
 	if err := c.check(&pair, pool, now); err != nil {
 		return nil, err
@@ -45,16 +45,16 @@ func (c *Config) load(now time.Time) (*identity, error) {
 func (c *Config) check(pair *tls.Certificate, pool *x509.CertPool, now time.Time) error {
 	leaf := pair.Leaf
 	if !slices.Contains(leaf.DNSNames, c.Name) {
-		return fmt.Errorf("peer certificate %s is for %s, expected %q", c.Cert, quoted(leaf.DNSNames), c.Name)
+		return fmt.Errorf("node-cert %s is for %s, expected %q", c.Cert, quoted(leaf.DNSNames), c.Name)
 	}
 	if leaf.DNSNames[0] != c.Name {
-		return fmt.Errorf("peer certificate %s is for %s: other nodes would take this one for %q, expected %q as the first name", c.Cert, quoted(leaf.DNSNames), leaf.DNSNames[0], c.Name)
+		return fmt.Errorf("node-cert %s is for %s: other nodes would take this one for %q, expected %q as the first name", c.Cert, quoted(leaf.DNSNames), leaf.DNSNames[0], c.Name)
 	}
 	if now.After(leaf.NotAfter) {
-		return fmt.Errorf("peer certificate %s expired on %s", c.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("node-cert %s expired on %s", c.Cert, leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	if now.Before(leaf.NotBefore) {
-		return fmt.Errorf("peer certificate %s is valid only from %s", c.Cert, leaf.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("node-cert %s is valid only from %s", c.Cert, leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	between := x509.NewCertPool()
 	for _, der := range pair.Certificate[1:] {
@@ -65,7 +65,7 @@ func (c *Config) check(pair *tls.Certificate, pool *x509.CertPool, now time.Time
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
 		_, err := leaf.Verify(x509.VerifyOptions{Roots: pool, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
 		if err != nil {
-			return fmt.Errorf("peer certificate %s, expected one signed by %s, for servers and clients: %w", c.Cert, c.CA, err)
+			return fmt.Errorf("node-cert %s, expected one signed by %s, for servers and clients: %w", c.Cert, c.CA, err)
 		}
 	}
 	return nil
@@ -138,7 +138,7 @@ func (m *Mesh) Reload() (changed bool, err error) {
 	defer m.reloading.Unlock()
 	fresh, err := m.seen.Changed(m.config.Cert, m.config.Key, m.config.CA)
 	if err != nil {
-		return false, fmt.Errorf("peer certificate: %w", err)
+		return false, fmt.Errorf("node-cert, node-key or node-ca: %w", err)
 	}
 	if !fresh && !m.refused {
 		return false, nil

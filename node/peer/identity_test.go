@@ -34,11 +34,11 @@ func TestOpenRefuses(t *testing.T) {
 			if err := os.Chmod(c.Key, 0o604); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"n1-key.pem", "0604", "0600"}},
-		{"no file", func(_ *testing.T, h *house, c *Config) { c.Cert = h.path("none") }, []string{"none.pem", "no such file"}},
+		}, []string{"node-key", "n1-key.pem", "0604", "0600"}},
+		{"no file", func(_ *testing.T, h *house, c *Config) { c.Cert = h.path("none") }, []string{"node-cert", "none.pem", "no such file"}},
 		{"bad name", func(_ *testing.T, _ *house, c *Config) { c.Name = "n 1" }, []string{`"n 1"`}},
 		{"bad limit", func(_ *testing.T, _ *house, c *Config) { c.MaxConns = -1 }, []string{"-1"}},
-		{"bad port", func(_ *testing.T, _ *house, c *Config) { c.Listen = "127.0.0.1:x" }, []string{"peer port"}},
+		{"bad port", func(_ *testing.T, _ *house, c *Config) { c.Listen = "127.0.0.1:x" }, []string{"node-listen"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

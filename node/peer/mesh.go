@@ -95,7 +95,7 @@ func Open(c Config) (*Mesh, error) {
 	listen := net.ListenConfig{KeepAliveConfig: keepAlive()}
 	var err error
 	if m.listener, err = listen.Listen(context.Background(), "tcp", c.Listen); err != nil {
-		return nil, fmt.Errorf("peer port: %w", err)
+		return nil, fmt.Errorf("node-listen: %w", err)
 	}
 	m.running.Go(m.accept)
 	return m, nil

@@ -38,11 +38,11 @@ func (s *Stamps) Changed(files ...string) (bool, error) {
 }
 
 // LoadPair reads a certificate and its key from PEM files. A key that others than its owner and group can read is
-// refused. The error names the file, and what for; it is ErrMismatch for two that are no pair.
+// refused. The error begins with cert or key, for the caller to make a setting's name of, and names the file; it is ErrMismatch for two that are no pair.
 func LoadPair(cert, key string) (tls.Certificate, error) {
 	certPEM, err := readPEM(cert)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
+		return tls.Certificate{}, fmt.Errorf("cert: %w", err)
 	}
 	keyPEM, err := readKey(key)
 	if err != nil {
@@ -51,9 +51,9 @@ func LoadPair(cert, key string) (tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	switch {
 	case err != nil && bytes.Contains(certPEM, []byte("-----END CERTIFICATE-----")) && bytes.Contains(keyPEM, []byte("PRIVATE KEY-----")):
-		return tls.Certificate{}, fmt.Errorf("certificate %s and key %s: %w: %w", cert, key, ErrMismatch, err)
+		return tls.Certificate{}, fmt.Errorf("cert %s and key %s: %w: %w", cert, key, ErrMismatch, err)
 	case err != nil:
-		return tls.Certificate{}, fmt.Errorf("certificate %s with key %s: %w", cert, key, err)
+		return tls.Certificate{}, fmt.Errorf("cert %s with key %s: %w", cert, key, err)
 	}
 	return pair, nil
 }
