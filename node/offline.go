@@ -48,6 +48,12 @@ func Recover(ctx context.Context, config Config, force bool) (cluster.Recovery, 
 	if err != nil {
 		return cluster.Recovery{}, err
 	}
+	switch begun, err := checkData(config.Data); {
+	case err != nil:
+		return cluster.Recovery{}, errors.Join(err, release())
+	case !begun:
+		return cluster.Recovery{}, errors.Join(invalid("there is no registry under %s: expected the data of a node that ran", config.Data), release())
+	}
 	done, err := recoverOffline(ctx, config, force)
 	return done, errors.Join(err, release())
 }

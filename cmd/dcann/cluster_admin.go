@@ -40,7 +40,7 @@ func (o *operatorFlags) address(a *app, c *cobra.Command) (string, error) {
 	case o.admin == node.AdminOff:
 		return "", usagef("--admin is %q: expected unix:PATH or host:port, since the node is told by it what to do", o.admin)
 	case o.admin != "":
-		return o.admin, nil
+		return o.admin, checkOperator(o.admin)
 	case o.file == "":
 		return "", usagef("%s needs --config, the file that a node was started with, or --admin: see %s --help", c.CommandPath(), c.CommandPath())
 	}
@@ -55,6 +55,17 @@ func (o *operatorFlags) address(a *app, c *cobra.Command) (string, error) {
 		return "unix:" + filepath.Join(config.Data, "admin.sock"), nil
 	}
 	return config.Admin, nil
+}
+
+// checkOperator refuses what is no operator's address.
+func checkOperator(address string) error {
+	if socket, ok := strings.CutPrefix(address, "unix:"); ok && socket != "" {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return usagef("--admin is %q: expected unix:PATH or host:port", address)
+	}
+	return nil
 }
 
 // configOf is the configuration that dcann serve --config takes from file and the environment.

@@ -42,12 +42,15 @@ func newClusterRenewCommand(a *app) *cobra.Command {
 	c.Flags().IntVar(&days, "days", maxCertificateDays, "days that the certificates are valid, if the authority is for so long")
 	c.Flags().BoolVar(&add, "add-authority", false, "make another authority, which all nodes trust too, and no certificates")
 	c.Flags().BoolVar(&drop, "drop-authorities", false, "let all nodes trust the newest authority alone, and make no certificates")
-	c.RunE = func(_ *cobra.Command, names []string) error {
+	c.RunE = func(c *cobra.Command, names []string) error {
 		if add && drop {
 			return usagef("--add-authority with --drop-authorities: expected only one of them, for the nodes need new certificates between them")
 		}
 		if (add || drop) && len(names) > 0 {
 			return usagef("%s with --add-authority or --drop-authorities: expected no name, since all nodes trust the same", names[0])
+		}
+		if (add || drop) && c.Flags().Changed("days") {
+			return usagef("--days with --add-authority or --drop-authorities: expected only one of them, since they make no certificates")
 		}
 		if days < 1 || days > maxCertificateDays {
 			return usagef("--days %d: expected 1 to %d", days, maxCertificateDays)

@@ -113,6 +113,9 @@ force before it is refused.`,
 	}
 	c.Flags().StringVar(&admin, "admin", "", "unix:PATH or host:port")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := checkOperator(admin); err != nil {
+			return err
+		}
 		text, err := readStatement(args[0])
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func (c *Cluster) Backup(ctx context.Context, stale bool) (*Checkpoint, error) {
 	h := archive.Header{Kind: "backup", Node: c.cfg.Name, Version: c.cfg.Version}
 	if err := c.confirmWhole(ctx, stale); err != nil {
 		if !stale {
-			return nil, unavailable("this node cannot confirm that it has all that was acknowledged, and a backup of it may lack some: ask another, or for a stale one: %v", err)
+			return nil, unavailable("this node cannot confirm that it has all that was acknowledged, and a backup of it may lack some: ask another, or for a stale one (--stale): %v", err)
 		}
 		h.AsOf = new(c.stateAsOf(time.Now()))
 	}
