@@ -48,7 +48,7 @@ is asked knows.
 
 func writeOverview(w io.Writer, o cluster.Overview) {
 	if o.Removed {
-		_ = printLine(w, "node %s was removed from this registry: stop it; ask a member how the registry is", o.Node)
+		_ = printLine(w, "%s; ask a member how the registry is", cluster.Removal(o.Node))
 	} else if o.Leader == "" {
 		_ = printLine(w, "nobody leads in term %d, as node %s knows: no majority of those that vote is in touch", o.Term, o.Node)
 	} else {

@@ -24,6 +24,9 @@ func (c *Cluster) Backup(ctx context.Context, stale bool) (*Checkpoint, error) {
 	defer done()
 	h := archive.Header{Kind: "backup", Node: c.cfg.Name, Version: c.cfg.Version}
 	if err := c.confirmWhole(ctx, stale); err != nil {
+		if !stale && c.gone.Load() {
+			return nil, unavailable("%v; for a backup ask a member, or this node for a stale one", c.removal())
+		}
 		if !stale {
 			return nil, unavailable("this node cannot confirm that it has all that was acknowledged, and a backup of it may lack some: ask another, or for a stale one (--stale): %v", err)
 		}

@@ -44,8 +44,8 @@ type Cluster struct {
 	fresh    freshness
 	ticked   atomic.Pointer[instant] // when follow last looked
 	sole     atomic.Bool             // this node is the only voter
-	disowned atomic.Bool             // the leader says so
-	gone     atomic.Bool             // it is no member any more
+	disowned atomic.Bool             // others say that it is no member any more
+	gone     atomic.Bool             // it is none, by what they or its own data say
 	doubt    doubt                   // it stood still, and whether it still leads was not confirmed since
 	doubting atomic.Bool             // a confirmation is under way for that
 	heard    reports                 // of the others, while this node leads

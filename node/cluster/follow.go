@@ -128,7 +128,7 @@ func (c *Cluster) follow() {
 		}
 		c.ticked.Store(&now)
 		c.sole.Store(c.settled.Load() && soleVoter(c.members(), c.cfg.Name))
-		c.gone.Store(c.removed() || c.disowned.Load())
+		c.gone.Store(c.disowned.Load() || c.leader() == "" && c.removed())
 		c.fresh.reached(c.applied.load())
 		if c.machine.snaps.stalled() {
 			c.cfg.OnChange("nothing comes any more of the state that is being received: it will be sent anew")
@@ -207,7 +207,9 @@ func (c *Cluster) ask(ctx context.Context, leader string) {
 	before := c.instant()
 	var answer followReply
 	err := c.call(ctx, leader, methodFollow, c.report(), &answer)
-	c.disowned.Store(errors.Is(err, errStranger)) // who is removed is told nothing else any more
+	if _, unreached := errors.AsType[*unreachedError](err); !unreached { // who says nothing does not say otherwise
+		c.disown(errors.Is(err, errStranger)) // who is removed is told nothing else any more
+	}
 	if err != nil {
 		return
 	}

@@ -25,6 +25,7 @@ func (c *Cluster) lookForLeader() {
 		switch leader := c.leader(); {
 		case leader == "":
 			c.meet(ctx, c.known(), c.inquire)
+			c.askWhetherRemoved(ctx)
 			wait = min(2*wait, lookAgain)
 		case member(c.members(), leader):
 			c.told.forget()

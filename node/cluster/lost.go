@@ -18,6 +18,7 @@ type witness struct {
 	begun    bool   // it answered, and has data
 	leader   string // who leads, as it knows
 	stranger bool   // it is of a registry of which this node is no member
+	friend   bool   // it is of one of which this node is a member
 }
 
 // lost returns nil unless the majority, which is believed to be lost, is there, with this node: all that this node knows are asked, once
@@ -33,25 +34,16 @@ func (c *Cluster) lost(ctx context.Context) (err error) {
 	}
 	peers := slices.Clone(c.cfg.Nodes)
 	for _, s := range conf.Servers {
-		if p := (Peer{string(s.ID), string(s.Address)}); !slices.ContainsFunc(peers, func(o Peer) bool { return o.Name == p.Name }) {
-			peers = append(peers, p)
-		}
+		peers = append(peers, Peer{string(s.ID), string(s.Address)})
 	}
-	c.told.note(peers)
+	c.told.note(peers) // what is in the settings wins
 	if c.links, err = c.cfg.Net.Connect(c.addressOf, c.answer); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.unlink()) }()
-	ctx, cancel := context.WithTimeout(ctx, meetTime)
-	defer cancel()
-	said := make(chan witness, len(peers))
-	for _, p := range peers {
-		go func() { said <- c.witness(ctx, p) }()
-	}
 	var begun, voting, leading []string
 	voters := votersAmong(conf)
-	for range peers {
-		w := <-said
+	for _, w := range c.witnesses(ctx, peers) {
 		if !w.begun {
 			continue
 		}
@@ -91,17 +83,32 @@ func votersAmong(conf raft.Configuration) (names []string) {
 	return names
 }
 
-// witness asks one other node; this one says nothing of interest.
-func (c *Cluster) witness(ctx context.Context, p Peer) witness {
-	if p.Name == c.cfg.Name {
-		return witness{}
+// witnesses asks others, all at once, for a few seconds at most.
+func (c *Cluster) witnesses(ctx context.Context, peers []Peer) (all []witness) {
+	ctx, cancel := context.WithTimeout(ctx, meetTime)
+	defer cancel()
+	said := make(chan witness, len(peers))
+	asked := map[string]bool{c.cfg.Name: true}
+	for _, p := range peers {
+		if asked[p.Name] {
+			continue
+		}
+		asked[p.Name] = true
+		go func() { said <- c.witness(ctx, p) }()
 	}
+	for range len(asked) - 1 {
+		all = append(all, <-said)
+	}
+	return all
+}
+
+func (c *Cluster) witness(ctx context.Context, p Peer) witness {
 	m := c.greet(ctx, p)
 	w := witness{name: p.Name, begun: m.err == nil && m.hello.Begun}
 	if w.begun {
 		var o Overview
 		err := c.call(ctx, p.Name, methodOverview, none{}, &o)
-		w.leader, w.stranger = o.Leader, errors.Is(err, errStranger)
+		w.leader, w.stranger, w.friend = o.Leader, errors.Is(err, errStranger), err == nil
 	}
 	return w
 }

@@ -108,6 +108,9 @@ func (c *Cluster) askMembership(ctx context.Context, r membershipRequest) error 
 	if c.alone() {
 		return &registry.Error{Kind: registry.Invalid, Detail: "this node is alone: start it with node-listen to have others (dcann cluster init)"}
 	}
+	if c.gone.Load() {
+		return c.removal()
+	}
 	leader := c.leader()
 	switch leader {
 	case "":
@@ -262,10 +265,4 @@ func (c *Cluster) allKnow(level uint32) error {
 		}
 	}
 	return nil
-}
-
-// removed reports whether this node was a member and, as its own state says, is none any more.
-func (c *Cluster) removed() bool {
-	servers, _ := c.committedMembers()
-	return len(servers) > 0 && !member(raft.Configuration{Servers: servers}, c.cfg.Name)
 }

@@ -120,7 +120,7 @@ func (c *Cluster) Ready() error {
 		return err
 	}
 	if c.gone.Load() {
-		return unavailable("node %s was removed from this registry: stop it; to have it back, join it again (dcann cluster join)", c.cfg.Name)
+		return c.removal()
 	}
 	if err := c.Bounded(); err != nil {
 		return err
