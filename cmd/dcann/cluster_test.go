@@ -48,9 +48,11 @@ func TestLevelFor(t *testing.T) {
 			2, "level 3 waits for a newer release on n2 (release v2)", false},
 		"it does not fall": {cluster.Overview{Leader: "n1", Level: 3, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 2, Heard: millis(0)}}},
 			3, "n2", false},
-		"never heard":     {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3}}}, 0, "node n2 has not said lately", true},
+		"never heard":     {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3}}}, 0, "not heard lately: n2", true},
 		"not heard again": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3, Heard: millis(time.Hour)}}}, 0, "remove n2", true},
-		"heard, not told": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", Heard: millis(0)}}}, 0, "node n2", true},
+		"down since a moment": {cluster.Overview{Leader: "n1", Level: 3, Nodes: []cluster.NodeStatus{leader, {Name: "n2", MaxLevel: 3, Heard: millis(5 * time.Second)}, {Name: "n3", MaxLevel: 3}}},
+			0, "not heard lately: n2, n3", true},
+		"heard, not told": {cluster.Overview{Leader: "n1", Level: 1, Nodes: []cluster.NodeStatus{leader, {Name: "n2", Heard: millis(0)}}}, 0, "not heard lately: n2", true},
 		"nobody leads":    {cluster.Overview{Node: "n2", Level: 1, Nodes: []cluster.NodeStatus{{Name: "n2", MaxLevel: 3}}}, 0, "nobody leads, as node n2 knows", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,8 +14,9 @@ import (
 	"github.com/dcann/dcann/registry"
 )
 
-// heardLately is how recently the leader must have heard from a member for what it says of itself to count.
-const heardLately = 30 * time.Second
+// heardLately is how recently the leader must have heard from a member for what it says of itself to count: as the
+// leader has it. One that is down may come back with another release.
+const heardLately = 3 * time.Second
 
 // heardPatience is how long one waits for a member to be heard.
 const heardPatience = 3 * time.Second
@@ -83,11 +84,12 @@ func levelFor(o cluster.Overview) (level uint32, limit string, err error) {
 		return 0, "", unavailable("nobody leads, as node %s knows: expected a majority of those that vote to run", o.Node)
 	}
 	var least, newest uint32
-	var holding []string
+	var holding, silent []string
 	for _, n := range o.Nodes {
 		heard := n.Leader || n.Heard != nil && time.Duration(*n.Heard)*time.Millisecond <= heardLately
 		if !heard || n.MaxLevel == 0 {
-			return 0, "", unavailable("node %s has not said lately which level it knows: start it, or take it out by dcann cluster remove %s", n.Name, n.Name)
+			silent = append(silent, n.Name)
+			continue
 		}
 		if least == 0 || n.MaxLevel < least {
 			least, holding = n.MaxLevel, nil
@@ -96,6 +98,10 @@ func levelFor(o cluster.Overview) (level uint32, limit string, err error) {
 			holding = append(holding, fmt.Sprintf("%s (release %s)", n.Name, n.Version))
 		}
 		newest = max(newest, n.MaxLevel)
+	}
+	if len(silent) > 0 {
+		return 0, "", unavailable("not heard lately: %s. So it is not known which level their releases know, and the state stays at level %d: start them, or take out who does not come back (dcann cluster remove %s)",
+			strings.Join(silent, ", "), o.Level, silent[0])
 	}
 	limit = "all members know no higher one"
 	if newest > least {
