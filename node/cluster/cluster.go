@@ -132,7 +132,7 @@ func (c *Cluster) openStores() error {
 	if err != nil {
 		return err
 	}
-	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, applied: c.committed, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp, noHistory: c.cfg.guards.noHistory, noSync: c.cfg.guards.noSync}
+	c.log = &logStore{path: path, mapped: mapped, db: db, durable: c.st.DurableIndex, applied: c.committed, fail: c.fail, syncDir: syncDir, epoch: time.Now(), noClamp: c.cfg.guards.noClamp, noHistory: c.cfg.guards.noHistory, noSync: c.cfg.guards.noSync, noRestart: c.cfg.guards.noRestart}
 	scrubbed, err := readScrubbed(c.cfg.Dir)
 	if err == nil {
 		err = syncDir(c.cfg.Dir) // the log's file is in it after a crash

@@ -17,6 +17,7 @@ type guards struct {
 	noClamp         bool // the log is cut wherever Raft asks
 	noTail          bool // what a leader says is committed is so to the end of one's own log
 	noRecovered     bool // a recovered node follows those that it went on without
+	noRestart       bool // Raft goes on after it deleted what is overruled and could not write what takes its place
 	noHistory       bool // a leader of another history overrules what is applied
 	noAdmission     bool // a node without data votes at once
 	atOnce          bool // a node without data founds a cluster as soon as its settings allow that

@@ -26,6 +26,7 @@ type logStore struct {
 	noClamp   bool                   // in tests only: DeleteRange deletes whatever it is asked to
 	noHistory bool                   // in tests only: ... and what is applied, from the end
 	noSync    bool                   // in tests only: the file is not synced
+	noRestart bool                   // in tests only: Raft goes on with a log that it takes for longer than it is
 	size      logSize
 	times     histogram             // of StoreLogs
 	writing   atomic.Int64          // when the write of Raft's under way began, in ns of the monotonic clock; 0: none
@@ -40,7 +41,9 @@ type logStore struct {
 	mu sync.RWMutex
 	db *raftboltdb.BoltStore
 
-	suspect bool // the last StoreLogs failed: what it left behind must go before the next. Raft writes from one goroutine.
+	// Raft writes from one goroutine.
+	suspect bool // the last StoreLogs failed: what it left behind must go before the next
+	cut     bool // Raft has deleted what a leader overrules, and not stored yet what takes its place
 }
 
 // openLog opens or creates the log at path. The error says so if another process holds it, or if the file
@@ -94,15 +97,16 @@ func (s *logStore) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{
 // StoreLogs implements raft.LogStore: the entries are on disk when it returns nil. After an error the leader
 // steps down and its entries' outcome is unknown. A full disk heals by itself; any other error leaves the
 // file in doubt (a page that fsync failed for is not written by the next fsync), so the node must stop.
-func (s *logStore) StoreLogs(logs []*raft.Log) error {
+func (s *logStore) StoreLogs(logs []*raft.Log) (err error) {
 	defer s.begin(&s.writing)()
+	defer func() { s.replaced(err) }()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if broken := s.broken.Load(); broken != nil {
 		return *broken
 	}
 	began := time.Now()
-	err := s.store(logs)
+	err = s.store(logs)
 	s.times.observe(time.Since(began))
 	s.full.Store(isFull(err))
 	s.suspect = err != nil
@@ -111,6 +115,20 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 		s.fail(fmt.Errorf("write to the Raft log: %w", err))
 	}
 	return err
+}
+
+// replaced is told what became of a write. Raft v1.7.3 deletes what a leader overrules, then writes what that leader
+// has instead; when only the first succeeds, for want of space, it goes on to believe that its log ends where it did. It
+// looks for entries that are gone in whatever it is sent, and takes nothing any more, for ever: the node must begin anew.
+func (s *logStore) replaced(err error) {
+	if err == nil {
+		s.cut = false
+	}
+	if !s.cut || s.noRestart {
+		return
+	}
+	s.stop(err)
+	s.fail(fmt.Errorf("write to the Raft log what takes the place of overruled entries, which are deleted: %w", err))
 }
 
 func (s *logStore) store(logs []*raft.Log) error {
@@ -163,7 +181,11 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 		}
 		defer s.begin(&s.writing)() // as appends it is of Raft's main goroutine
 		s.sink(from)
-		return s.db.DeleteRange(from, to)
+		if err := s.db.DeleteRange(from, to); err != nil {
+			return err
+		}
+		s.cut = s.applied != nil // Raft runs: else it will read where the log ends
+		return nil
 	}
 	durable, err := s.durable()
 	if err != nil {
