@@ -84,6 +84,7 @@ func (s *seat) config(dir string) Config {
 		HeartbeatTimeout: 300 * time.Millisecond, LeaseTimeout: 240 * time.Millisecond, TrailingBytes: 16 << 20,
 		OnWait: func(what string) { s.mu.Lock(); s.waiting = what; s.mu.Unlock() },
 	}
+	cfg.guards.atOnce = true // there are hundreds of foundings, and nobody who could knock
 	if s.f.change != nil {
 		s.f.change(s.name, &cfg)
 	}

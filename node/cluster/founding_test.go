@@ -49,7 +49,7 @@ func TestAWipedFounderFoundsNoSecondRegistry(t *testing.T) {
 // all founders are without data, and others have the registry.
 func TestReplacedFoundersFoundNoSecondRegistry(t *testing.T) {
 	t.Parallel()
-	f := startCluster(t, 3, nil)
+	f := startCluster(t, 3, func(_ string, c *Config) { c.guards.atOnce = false })
 	for _, name := range []string{"n4", "n5"} {
 		f.add(name, false).start()
 		if err := f.leader().Join(inTime(t), Peer{name, addressOf(name)}, false); err != nil {

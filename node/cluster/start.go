@@ -68,7 +68,8 @@ func checkTogether(log *logStore, st *state.Store) error {
 func notFound(err error) bool { return err.Error() == "not found" }
 
 // bootstrap writes the first entry, the configuration with servers as voters, if neither log nor state
-// holds anything. Unlike raft.BootstrapCluster it can be repeated after a crash between its two steps.
+// holds anything. Unlike raft.BootstrapCluster it can be repeated after a crash between its steps. Who is alone goes
+// on in a random term, far from all others: it might do this a second time, with the others away.
 func bootstrap(log *logStore, stable *stableStore, st *state.Store, servers []raft.Server) error {
 	index, _ := st.Applied()
 	last, err := log.LastIndex()
@@ -84,6 +85,9 @@ func bootstrap(log *logStore, stable *stableStore, st *state.Store, servers []ra
 	data := raft.EncodeConfiguration(raft.Configuration{Servers: servers})
 	if err := log.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: data, AppendedAt: time.Now()}); err != nil {
 		return err
+	}
+	if len(servers) > 1 { // as many terms, and elections to agree on one; all would have to do it again
+		return nil
 	}
 	return stable.SetUint64(keyCurrentTerm, aloneTerm(1)) // last: with another term and no log it would not be tried again
 }
