@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -185,7 +184,7 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		return invalid("data: expected the directory to keep the registry in")
 	}
-	if !namePattern.MatchString(c.Name) {
+	if !cluster.IsName(c.Name) {
 		return invalid("name %q: expected 1 to 63 of a-z, 0-9, . and -, first and last neither . nor -", c.Name)
 	}
 	if _, port, err := net.SplitHostPort(c.HTTP); err != nil {
@@ -273,7 +272,7 @@ func (c Config) validateMembers() error {
 	}
 	names, addresses := map[string]bool{}, map[string]string{}
 	for _, p := range c.Nodes {
-		if !namePattern.MatchString(p.Name) {
+		if !cluster.IsName(p.Name) {
 			return invalid("node %s=%s: the name is %q: expected 1 to 63 of a-z, 0-9, . and -", p.Name, p.Address, p.Name)
 		}
 		if names[p.Name] {
@@ -289,9 +288,6 @@ func (c Config) validateMembers() error {
 	}
 	return nil
 }
-
-// namePattern is what the cluster takes for the name of a node.
-var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 
 func (c Config) validateDev() error {
 	switch {

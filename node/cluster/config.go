@@ -149,13 +149,16 @@ func fill[T comparable](field *T, value T) {
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$`)
 
+// IsName reports whether name may be that of a node: 1 to 63 of a-z, 0-9, . and -, first and last neither . nor -.
+func IsName(name string) bool { return namePattern.MatchString(name) }
+
 // Validate says which field is wrong, or which two disagree. Defaults are applied first.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
 	case c.Dir == "":
 		return fmt.Errorf("cluster: Dir is empty: expected the directory of the Raft log")
-	case !namePattern.MatchString(c.Name):
+	case !IsName(c.Name):
 		return fmt.Errorf("cluster: Name %q: expected 1 to 63 of a-z, 0-9, . and -", c.Name)
 	case c.Pipeline < 1 || c.Pipeline > maxAppendEntries:
 		return fmt.Errorf("cluster: Pipeline is %d: expected 1 to %d", c.Pipeline, maxAppendEntries)

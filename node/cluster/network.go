@@ -16,7 +16,7 @@ import (
 type Peer struct{ Name, Address string }
 
 func (p Peer) validate() error {
-	if !namePattern.MatchString(p.Name) {
+	if !IsName(p.Name) {
 		return fmt.Errorf("node name %q: expected 1 to 63 of a-z, 0-9, . and -", p.Name)
 	}
 	if host, port, err := net.SplitHostPort(p.Address); err != nil || host == "" || port == "" {
