@@ -228,6 +228,7 @@ func (c *Cluster) run(stable *stableStore) error {
 		return err
 	}
 	stable.strict = false
+	c.log.cut = false // what was deleted until now, Raft finds gone
 	c.reads.kick, c.asks.kick = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.proposer = newProposer(c)
 	if c.raft, err = raft.NewRaft(raftConfig(c.cfg, c.hclog), c.machine, cache, stable, snaps, heard); err != nil {

@@ -184,7 +184,7 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 		if err := s.db.DeleteRange(from, to); err != nil {
 			return err
 		}
-		s.cut = s.applied != nil // Raft runs: else it will read where the log ends
+		s.cut = true
 		return nil
 	}
 	durable, err := s.durable()
