@@ -30,13 +30,7 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetIn(a.stdin)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-			f := wrong.GetFlag()
-			return usagef("--%s %q: %v: see %s --help", f.Name, wrong.GetValue(), expected(f, wrong.Unwrap()), c.CommandPath())
-		}
-		return usagef("%v: see %s --help", err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.registry, "registry", defaultRegistry, "base URL of the registry to talk to (DCANN_REGISTRY)")
 	flags.StringVarP(&a.output, "output", "o", "text", "text for people, json for programs (DCANN_OUTPUT)")
@@ -84,6 +78,15 @@ Start with "dcann demo": it runs a registry on this machine and tells the whole 
 		}
 	}
 	return root
+}
+
+// flagError says what was wrong with a flag, and where its help is.
+func flagError(c *cobra.Command, err error) error {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		f := wrong.GetFlag()
+		return usagef("--%s %q: %v: see %s --help", f.Name, wrong.GetValue(), expected(f, wrong.Unwrap()), c.CommandPath())
+	}
+	return usagef("%v: see %s --help", err, c.CommandPath())
 }
 
 // newHelpCommand is cobra's, for which a command that there is not is no mistake.
