@@ -53,13 +53,15 @@ func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
 		return c.awaitRestored(ctx)
 	}
 	said := ""
-	var founded time.Time // when it could be, first
+	var founded time.Time // since when it could be
 	for {
 		if c.cfg.guards.noAdmission && c.founding() && c.reachAll(ctx) {
 			return nil
 		}
 		what, found, err := c.lookAround(ctx)
-		if found && founded.IsZero() {
+		if !found {
+			founded = time.Time{}
+		} else if founded.IsZero() {
 			founded = time.Now()
 		}
 		if found && time.Since(founded) < c.foundingWait() && !c.cfg.guards.atOnce {

@@ -45,35 +45,84 @@ func TestAWipedFounderFoundsNoSecondRegistry(t *testing.T) {
 	})
 }
 
-// The founding members were replaced but one, and wait, emptied, to be joined again. That one's disk is replaced too:
-// all founders are without data, and others have the registry.
-func TestReplacedFoundersFoundNoSecondRegistry(t *testing.T) {
-	t.Parallel()
-	f := startCluster(t, 3, func(_ string, c *Config) { c.guards.atOnce = false })
+// replacedFounders is a registry of n4, n5 and n1, of whose founders n2 and n3 were replaced, and what it holds. Then
+// begin takes all founders' disks at once: none has data, each answers the others so, and nodes that no settings name
+// have the registry.
+func replacedFounders(t *testing.T, network *memNet, change func(name string, c *Config)) (f *fleet, held []*passport, begin func()) {
+	t.Helper()
+	f = startClusterOn(t, 3, network, nil, change)
 	for _, name := range []string{"n4", "n5"} {
 		f.add(name, false).start()
 		if err := f.leader().Join(inTime(t), Peer{name, addressOf(name)}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all := f.fill("n1", 10)
+	held = f.fill("n1", 10)
 	f.leads("n4")
 	for _, name := range []string{"n2", "n3"} {
 		if err := f.leader().Remove(inTime(t), name); err != nil {
 			t.Fatal(err)
 		}
-		f.seat(name).halt()
-		f.seat(name).wipe()
-		f.seat(name).start()
 	}
-	n1 := f.seat("n1")
-	n1.halt()
-	n1.wipe()
-	n1.start()
-	f.mustHold("n1", all...)
-	if voters := f.leader().voters(); !slices.Contains(voters, "n4") || slices.Contains(voters, "n2") {
-		t.Errorf("%v vote: expected those of the registry that there was", voters)
+	f.mustHold("n4", held...)
+	f.mustHold("n5", held...)
+	return f, held, func() {
+		for _, s := range f.seats[:3] {
+			s.halt()
+			s.wipe()
+		}
+		for _, s := range f.seats[:3] {
+			s.start()
+		}
 	}
+}
+
+// founds reports whether the node named, which is no member of the registry that there is, takes part in one soon.
+func (f *fleet) founds(name string) bool {
+	for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(time.Millisecond) {
+		if f.seat(name).node() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func TestReplacedFoundersFoundNoSecondRegistry(t *testing.T) {
+	twice(t, func(t *testing.T, off bool) {
+		f, held, begin := replacedFounders(t, newNet(), func(_ string, c *Config) { c.guards.atOnce = off })
+		begin()
+		for round := 0; off; round++ {
+			if f.founds("n2") {
+				return
+			}
+			if round == 20 {
+				t.Fatal("n2 has founded nothing without the guard: the test shows nothing")
+			}
+			begin()
+		}
+		f.mustHold("n1", held...)
+		if voters := f.leader().voters(); !slices.Contains(voters, "n4") || slices.Contains(voters, "n2") {
+			t.Errorf("%v vote: expected those of the registry that there was", voters)
+		}
+		if f.founds("n2") {
+			t.Error("n2, which is no member, takes part in a registry")
+		}
+	})
+}
+
+// The one founder that the registry counts on hears its leader and is not heard. It tells the others of it.
+func TestAFounderThatIsCountedOnTellsTheOthers(t *testing.T) {
+	t.Parallel()
+	network := newNet()
+	f, held, begin := replacedFounders(t, network, func(_ string, c *Config) { c.guards.atOnce = false })
+	network.cutOneWay("n1", "n4")
+	network.cutOneWay("n1", "n5")
+	begin()
+	if f.founds("n2") {
+		t.Error("n2, which is no member, takes part in a registry")
+	}
+	network.calm()
+	f.mustHold("n1", held...)
 }
 
 // Should two registries be begun by the same node all the same, no entry of one is taken for one of the other.

@@ -29,8 +29,8 @@ type helloReply struct {
 
 	Restored *restored `cbor:"4,keyasint,omitempty"` // nil if it did not come from a backup
 
-	// Voters are those that it knows of, once it has begun: the leader may be one of whom the settings of the
-	// node that asks say nothing.
+	// Voters are those that it knows of, and before it has begun all that it was told of, by whoever counts on it:
+	// the leader may be one of whom the settings of the node that asks say nothing.
 	Voters []Peer `cbor:"5,keyasint,omitempty"`
 
 	Level    uint32 `cbor:"6,keyasint,omitempty"` // of its state (DESIGN 8)
@@ -48,7 +48,7 @@ func (c *Cluster) hello(from string, q helloRequest) (helloReply, error) {
 	r, err := c.restored()
 	answer := helloReply{
 		Begun: begun, Nodes: c.cfg.Nodes, Replica: c.cfg.Replica, Restored: r,
-		Level: c.st.Level(), MaxLevel: state.MaxLevel, Version: c.cfg.Version,
+		Level: c.st.Level(), MaxLevel: state.MaxLevel, Version: c.cfg.Version, Voters: c.told.all(),
 	}
 	if answer.Begun {
 		answer.Voters = c.voters()
@@ -104,7 +104,7 @@ func (c *Cluster) inquire(ctx context.Context, p Peer) meeting {
 
 // apply says hello, and asks a node that has begun to be admitted.
 func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
-	m := c.greet(ctx, p)
+	m := c.inquire(ctx, p)
 	if m.err != nil || !m.hello.Begun || m.hello.Level > state.MaxLevel {
 		return m
 	}
@@ -112,7 +112,6 @@ func (c *Cluster) apply(ctx context.Context, p Peer) meeting {
 	defer cancel()
 	m.refused = c.call(ctx, p.Name, methodAdmit, none{}, &m.in)
 	m.admitted = m.refused == nil
-	m.others = m.hello.Voters
 	return m
 }
 

@@ -95,11 +95,16 @@ func TestAMinorityIsGoneOnWithout(t *testing.T) {
 	f := startCluster(t, 5, nil)
 	f.fill("n1", 3)
 	f.settled()
-	n1, n5 := f.seat("n1"), f.seat("n5")
+	n1 := f.seat("n1")
 	for _, name := range []string{"n1", "n2", "n3"} {
 		f.seat(name).halt()
 	}
-	eventually(t, "n5 finds that nobody leads", func() bool { n := n5.node(); return n != nil && n.leader() == "" })
+	for _, name := range []string{"n4", "n5"} {
+		eventually(t, name+" finds that nobody leads", func() bool {
+			n := f.seat(name).node()
+			return n != nil && n.leader() == ""
+		})
+	}
 	place, err := n1.place(n1.dir, n1.fs)
 	if err != nil {
 		t.Fatal(err)
