@@ -114,6 +114,7 @@ func (g *guide) upTo(prefix string) string {
 var procedures = map[string]func(*testing.T){
 	"Founding a registry":                        procedureFounding,
 	"Adding a read replica":                      procedureReplica,
+	"Making a read replica vote":                 procedurePromotion,
 	"Rolling restart":                            procedureRollingRestart,
 	"Rolling upgrade":                            procedureRollingUpgrade,
 	"Replacing a dead disk":                      procedureDeadDisk,
@@ -125,6 +126,7 @@ var procedures = map[string]func(*testing.T){
 	"Backup":                                     procedureBackup,
 	"Restoring to a single node":                 nil, // with the backup
 	"Restoring a registry":                       nil, // with the backup
+	"Changing the policy":                        procedurePolicy,
 	"Renewing a node's certificate":              procedureCertificate,
 	"A new authority":                            nil, // with the certificate
 }

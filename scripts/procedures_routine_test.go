@@ -56,6 +56,52 @@ func procedureReplica(t *testing.T) {
 	}
 }
 
+func procedurePromotion(t *testing.T) {
+	d := found(t)
+	join := d.open("Adding a read replica")
+	for range 4 {
+		join.run("")
+	}
+	w := d.write("7401", "7402", "7403")
+	g := d.open("Making a read replica vote")
+	g.upTo("dcann cluster join")
+	if out := g.run("dcann cluster status"); strings.Count(out, " voter ") != 3 || strings.Contains(out, " replica ") {
+		t.Errorf("expected a leader and three that vote:\n%s", out)
+	}
+	g.end()
+	// Its vote counts: with it, one of the others can be taken out, and another be lost.
+	d.typed("dcann cluster remove --config D/n1/node.yaml n3")
+	d.kill("n2")
+	w.more(5)
+	d.holds(w.end(), "7401", "7404")
+}
+
+func procedurePolicy(t *testing.T) {
+	d := found(t)
+	w := d.write("7401", "7402", "7403")
+	g := d.open("Changing the policy")
+	key := strings.Fields(g.run("dcann key new"))
+	made := key[len(key)-1]
+	g.run("dcann policy next")
+	if out := g.run("dcann policy show"); !strings.Contains(out, made) {
+		t.Errorf("the next policy does not name the key %s:\n%s", made, out)
+	}
+	g.run("dcann cluster policy")
+	says := g.next("curl")
+	d.await("n2 goes by the next policy", func() bool { return strings.Contains(g.do(says), made) })
+	g.end()
+	// A node that has the first policy in its settings comes back with the next one; who lost the first key goes on.
+	d.stop("D/n3/node.yaml")
+	d.start("D/n3/node.yaml")
+	d.awaitHealthy("D/n1", 3)
+	d.typed("mv D/accreditation.pem lost.pem")
+	d.typed("dcann policy next --registry http://127.0.0.1:7403 --key D/accreditation-2.pem --accreditation D/accreditation-2.pem --out xa-3.jwt")
+	d.typed("dcann cluster policy --config D/n3/node.yaml xa-3.jwt")
+	d.await("n2 goes by the third policy", func() bool { return strings.Contains(g.do(says), `"version":3`) })
+	d.refused("dcann policy next --registry http://127.0.0.1:7402 --key lost.pem --per-hour 20 --out xa-4.jwt", made)
+	d.holds(w.end(), "7401", "7402", "7403")
+}
+
 func procedureRollingRestart(t *testing.T) {
 	d := found(t)
 	w := d.write("7401", "7402", "7403")
