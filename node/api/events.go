@@ -25,6 +25,7 @@ type eventQuery struct {
 	limit  int    // 0: none
 	follow bool
 	sse    bool
+	stale  bool // goes on, however long ago the leader was heard
 }
 
 // events answers GET /v1/events: the journal in order, then what comes, as NDJSON or server-sent events. A
@@ -39,6 +40,7 @@ func (s *Server) events(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	want.stale = fresh.level == wire.Stale
 	at, err := s.gate(r.Context(), fresh)
 	if err != nil {
 		return err
@@ -151,7 +153,7 @@ func (s *Server) follow(r *http.Request, w *stream, want eventQuery) error {
 		case !want.follow: // cut off, for a good end says that this was all
 			return refuse(registry.Unavailable, "this node is being stopped")
 		}
-		if done := s.pause(r, w, grown, heartbeat.C, want.sse); done {
+		if done := s.pause(r, w, grown, heartbeat.C, want); done {
 			return nil
 		}
 	}
@@ -167,15 +169,21 @@ func (s *Server) isClosed() bool {
 	}
 }
 
-// pause waits for the journal to grow and keeps the stream alive meanwhile. done says that it ended.
-func (s *Server) pause(r *http.Request, w *stream, grown <-chan struct{}, beat <-chan time.Time, sse bool) (done bool) {
+// pause waits for the journal to grow and keeps the stream alive meanwhile. done says that it ended: also since this
+// node would refuse the request now (DESIGN 9). A heartbeat says that there was nothing to tell, which one that is
+// cut off from its leader, or was removed, does not know; another node does.
+func (s *Server) pause(r *http.Request, w *stream, grown <-chan struct{}, beat <-chan time.Time, want eventQuery) (done bool) {
 	for {
 		select {
 		case <-grown:
 			return false
 		case <-beat:
+			if !want.stale && s.cluster.Bounded() != nil {
+				w.finish()
+				return true
+			}
 			sign := "\n"
-			if sse {
+			if want.sse {
 				sign = ":\n\n"
 			}
 			if w.write([]byte(sign)) != nil || w.flush() != nil {

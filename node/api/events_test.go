@@ -219,6 +219,29 @@ func TestEventsLive(t *testing.T) {
 	s.drain()
 }
 
+// TestEventsEndWhereTheNodeIsCutOff: a heartbeat of a node that no longer knows what happens would be a lie.
+func TestEventsEndWhereTheNodeIsCutOff(t *testing.T) {
+	t.Parallel()
+	cl := &faulty{}
+	f := newServer(t, setting{raft: func(c Cluster) Cluster { cl.Cluster = c; return cl }})
+	end := f.store.NextPosition()
+	path := wire.EventsPath(&end, 0, true)
+	bounded := f.followEvents(path)
+	linearizable := f.followEvents(path+"&consistency=linearizable", "Accept", wire.TypeEventStream)
+	stale := f.followEvents(path + "&consistency=stale")
+	beat := func(line string) bool { return line == "" || line == ":" }
+	for _, w := range []*follower{bounded, linearizable, stale} {
+		w.next(beat)
+		w.next(beat) // not by the first alone
+	}
+	cl.cutOff.Store(true)
+	bounded.drain()
+	linearizable.drain()
+	stale.next(beat)
+	stale.next(beat)
+	f.get(path).problem(t, registry.Unavailable)
+}
+
 func TestEventStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := newServer(t, setting{api: func(c *Config) { c.MaxStreams = 2 }})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,6 +152,7 @@ func TestStatements(t *testing.T) {
 type faulty struct {
 	Cluster
 	bounded, read, wait, ready error
+	cutOff                     atomic.Bool           // while requests are served: Bounded refuses
 	fault                      error                 // of every write
 	reading                    func()                // what happens during ReadIndex
 	bounding                   func(context.Context) // sees the contexts of all that waits
@@ -159,7 +161,12 @@ type faulty struct {
 	delay                      time.Duration // of SubmitOperation, as long as its context lasts
 }
 
-func (c *faulty) Bounded() error { return c.bounded }
+func (c *faulty) Bounded() error {
+	if c.cutOff.Load() {
+		return &registry.Error{Kind: registry.Unavailable, Detail: "cut off"}
+	}
+	return c.bounded
+}
 func (c *faulty) ReadIndex(ctx context.Context) error {
 	c.see(ctx)
 	if c.reading != nil {
