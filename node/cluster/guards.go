@@ -16,6 +16,7 @@ type guards struct {
 	noFlush         bool // a snapshot does not make the state durable
 	noClamp         bool // the log is cut wherever Raft asks
 	noTail          bool // what a leader says is committed is so to the end of one's own log
+	noTurn          bool // a heartbeat of a newer term is seen to in the midst of anything
 	noRecovered     bool // a recovered node follows those that it went on without
 	noRestart       bool // Raft goes on after it deleted what is overruled and could not write what takes its place
 	noHistory       bool // a leader of another history overrules what is applied

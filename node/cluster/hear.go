@@ -29,17 +29,21 @@ func (h *hearing) forward() {
 	for {
 		select {
 		case rpc := <-h.Transport.Consumer():
-			if !h.passes(rpc) {
-				continue
-			}
-			select {
-			case h.consume <- rpc:
-			case <-h.c.quit:
-				return
+			if h.passes(rpc) {
+				h.deliver(rpc)
 			}
 		case <-h.c.quit:
 			return
 		}
+	}
+}
+
+// deliver has Raft see to rpc in its turn; who sent it waits for the answer.
+func (h *hearing) deliver(rpc raft.RPC) {
+	select {
+	case h.consume <- rpc:
+	case <-h.c.quit:
+		rpc.Respond(nil, errClosing)
 	}
 }
 
@@ -62,12 +66,29 @@ func (h *hearing) passes(rpc raft.RPC) bool {
 func (h *hearing) Consumer() <-chan raft.RPC { return h.consume }
 
 // SetHeartbeatHandler implements raft.Transport.
+//
+// What handle is given, Raft v1.7.3 sees to at once, whatever it is about, so that a follower hears its leader while it
+// writes. But it would take a newer term like that too, and depose a leader or a candidate, in the midst of what that
+// is about: an entry would get a term that another leads, a vote be counted in one that it was not given for, a term
+// be overwritten by an earlier one (hashicorp/raft#695). So only a follower hears like that, and of a leader that it
+// knows; everything else has to wait for its turn.
 func (h *hearing) SetHeartbeatHandler(handle func(raft.RPC)) {
 	h.Transport.SetHeartbeatHandler(func(rpc raft.RPC) {
-		if h.passes(rpc) {
+		switch {
+		case !h.passes(rpc):
+		case h.c.cfg.guards.noTurn || h.nothingNew(rpc):
 			handle(rpc)
+		default:
+			h.deliver(rpc)
 		}
 	})
+}
+
+// nothingNew reports whether rpc is from the leader that this node follows.
+func (h *hearing) nothingNew(rpc raft.RPC) bool {
+	r := h.c.running.Load()
+	q, ok := rpc.Command.(*raft.AppendEntriesRequest)
+	return ok && r != nil && r.State() == raft.Follower && r.CurrentTerm() == q.Term
 }
 
 // RequestPreVote implements raft.WithPreVote, as the transports of this package's networks do.
