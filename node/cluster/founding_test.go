@@ -79,7 +79,7 @@ func replacedFounders(t *testing.T, network *memNet, change func(name string, c 
 
 // founds reports whether the node named, which is no member of the registry that there is, takes part in one soon.
 func (f *fleet) founds(name string) bool {
-	for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 4*time.Second; time.Sleep(time.Millisecond) {
 		if f.seat(name).node() != nil {
 			return true
 		}
@@ -108,6 +108,36 @@ func TestReplacedFoundersFoundNoSecondRegistry(t *testing.T) {
 			t.Error("n2, which is no member, takes part in a registry")
 		}
 	})
+}
+
+// The founder was taken out, as it was lost for long, and comes back empty to be joined anew. It counts for nobody, and is
+// told of the registry all the same.
+func TestARemovedFounderFoundsNoSecondRegistry(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 1, func(_ string, c *Config) { c.guards.atOnce = false })
+	for _, name := range []string{"n2", "n3", "n4"} {
+		f.add(name, false).start()
+		if err := f.leader().Join(inTime(t), Peer{name, addressOf(name)}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := f.fill("n1", 10)
+	f.leads("n2")
+	n1 := f.seat("n1")
+	n1.halt()
+	if err := f.leader("n1").Remove(inTime(t), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	n1.wipe()
+	n1.start()
+	if f.founds("n1") {
+		t.Fatal("n1, which is no member any more, has founded a registry of its own")
+	}
+	if err := f.leader().Join(inTime(t), Peer{"n1", addressOf("n1")}, false); err != nil {
+		t.Fatal(err)
+	}
+	f.mustHold("n1", held...)
+	f.mustAgree()
 }
 
 // The one founder that the registry counts on hears its leader and is not heard. It tells the others of it.

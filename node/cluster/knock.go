@@ -14,9 +14,10 @@ type helloRequest struct {
 	Address string `cbor:"2,keyasint,omitempty"`
 }
 
-// knock says hello, again and again, to the members that are not heard: all if nobody leads, and if this node leads
-// those that do not report. One that has lost its data, and by its settings could found a cluster by itself or with
-// others that know of none, learns from it that there is one.
+// knock says hello, again and again, to the members that are not heard, and to whom the settings name besides, whether
+// or not they were removed: to all if nobody leads, and if this node leads to those that do not report. One that has
+// lost its data, and by its settings could found a cluster by itself or with others that know of none, learns from it
+// that there is one.
 func (c *Cluster) knock() {
 	ctx, cancel := c.untilQuit()
 	defer cancel()
@@ -43,7 +44,7 @@ func (c *Cluster) knock() {
 	})
 }
 
-// silent are the other members of whom this node should hear and does not.
+// silent are the others of whom this node should hear and does not.
 func (c *Cluster) silent() (names []string) {
 	if begun, err := c.begun(); err != nil || !begun {
 		return nil // it has nothing to tell
@@ -53,13 +54,13 @@ func (c *Cluster) silent() (names []string) {
 		return nil // that one knocks
 	}
 	reports := c.heard.all()
-	for _, s := range c.members().Servers {
-		name := string(s.ID)
-		if name != c.cfg.Name && (leader == "" || time.Since(reports[name].at) > max(c.cfg.HeartbeatTimeout, 3*followEvery)) {
-			names = append(names, name)
+	for _, p := range c.known() {
+		if p.Name != c.cfg.Name && (leader == "" || time.Since(reports[p.Name].at) > max(c.cfg.HeartbeatTimeout, 3*followEvery)) {
+			names = append(names, p.Name)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // begun reports whether this node has data beyond what founds a cluster.
@@ -77,8 +78,11 @@ func (c *Cluster) knocked(name string, r helloRequest) {
 	}
 }
 
-// foundingWait is how long a node that could found a cluster waits for somebody to knock: several rounds of it.
-func (c *Cluster) foundingWait() time.Duration { return 5 * c.cfg.HeartbeatTimeout }
+// foundingWait is how long a node that could found a cluster waits for somebody to knock: several rounds of it, and
+// long enough for a connection to be tried again.
+func (c *Cluster) foundingWait() time.Duration {
+	return max(5*c.cfg.HeartbeatTimeout, 5*DefaultHeartbeatTimeout)
+}
 
 // lookedAt are whom a node without data asks: those whom its settings name, and who has knocked.
 func (c *Cluster) lookedAt() []Peer { return slices.Concat(c.cfg.Nodes, c.told.all()) }
