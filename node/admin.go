@@ -211,13 +211,22 @@ func (w contextWriter) Write(p []byte) (int, error) {
 // maxLevel is how many bytes the text of a level may have.
 const maxLevel = 16
 
+// partingTime is how long who asked may take to send or read the rest, once the session ends. A session waits for its
+// requests, and what comes after it for that: one reader that stands still would keep the node from going on.
+const partingTime = 2 * time.Second
+
 // operator has handle answer from the present session, whose end ends the request.
 func (n *Node) operator(handle func(*session, http.ResponseWriter, *http.Request)) http.Handler {
 	return n.inSession(func(s *session) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithCancel(r.Context())
 			defer cancel()
-			defer context.AfterFunc(s.ended, cancel)()
+			defer context.AfterFunc(s.ended, func() {
+				cancel()
+				deadline := time.Now().Add(partingTime)
+				control := http.NewResponseController(w)
+				_, _ = control.SetReadDeadline(deadline), control.SetWriteDeadline(deadline)
+			})()
 			handle(s, w, r.WithContext(ctx))
 		})
 	}, func(w http.ResponseWriter, _ *http.Request) { n.refuse(w, n.whyNot()) })

@@ -1,8 +1,14 @@
 package node
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -71,3 +77,56 @@ func TestAdminIsNotForWebPages(t *testing.T) {
 		}
 	}
 }
+
+// TestASessionEndsBesideWhoStandsStill: an operator's backup that nobody reads any more, or a request that never is
+// sent to its end, does not keep the node from its next state.
+func TestASessionEndsBesideWhoStandsStill(t *testing.T) {
+	t.Parallel()
+	n := runNode(t, nil)
+	begun, over := make(chan struct{}, 2), make(chan error, 2)
+	for name, handle := range map[string]func(w http.ResponseWriter, r *http.Request) error{
+		"not read": func(w http.ResponseWriter, r *http.Request) error {
+			begun <- struct{}{}
+			_, err := io.Copy(contextWriter{r.Context(), w}, endless{})
+			return err
+		},
+		"not sent": func(_ http.ResponseWriter, r *http.Request) error {
+			begun <- struct{}{}
+			_, err := io.Copy(io.Discard, r.Body)
+			return err
+		},
+	} {
+		server := httptest.NewServer(n.operator(func(_ *session, w http.ResponseWriter, r *http.Request) {
+			over <- fmt.Errorf("%s: %w", name, handle(w, r))
+		}))
+		defer server.Close()
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-begun
+	<-begun
+	s := n.current.Load()
+	s.end()
+	for range 2 {
+		select {
+		case err := <-over:
+			if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, context.Canceled) {
+				t.Errorf("%v: expected the end of its time", err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the session waits for who stands still")
+		}
+	}
+	s.handlers.end()
+}
+
+// endless is zeros.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
