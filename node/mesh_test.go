@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -9,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/node/cluster"
 	"github.com/dcann/dcann/node/peer"
@@ -150,4 +154,23 @@ func TestLinksCloseWhenNothingIsAnsweredAnyMore(t *testing.T) {
 	}
 	close(gate)
 	<-closed
+}
+
+// Raft sends no message to a node before it was answered the one before: with more of them under way, its default,
+// one that is rejected can stop replication for ever (TestARejectedMessageStopsNoReplication in node/cluster).
+func TestRaftSendsOneMessageAtATime(t *testing.T) {
+	t.Parallel()
+	a, _ := connect(t, func(context.Context, string, string, []byte) ([]byte, error) { return nil, nil })
+	trans, err := a.Transport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if closer, ok := trans.(io.Closer); ok {
+			_ = closer.Close()
+		}
+	})
+	if _, err := trans.AppendEntriesPipeline("b", ""); !errors.Is(err, raft.ErrPipelineReplicationNotSupported) {
+		t.Errorf("a pipeline to another node: %v: expected %v", err, raft.ErrPipelineReplicationNotSupported)
+	}
 }
