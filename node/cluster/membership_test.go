@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/dcann/dcann/registry"
+	"github.com/dcann/dcann/registry/state"
 )
 
 // A new node votes once it has caught up, a replica never does; both show everything. Any node may be asked.
@@ -246,4 +248,31 @@ func TestTheOverviewIsThatOfTheLeader(t *testing.T) {
 	if leader.raft.State() != raft.Leader {
 		t.Error("the leader was deposed by the death of a follower")
 	}
+}
+
+// A level is raised when every member is known to know it: one that does not would stop at the first command of it.
+func TestALevelThatSomeMemberMayNotKnowIsRefused(t *testing.T) {
+	t.Parallel()
+	f := startCluster(t, 3, patient)
+	leader := f.leads("n1")
+	refused := func(what string, level uint32, parts ...string) {
+		t.Helper()
+		var err error
+		eventually(t, fmt.Sprintf("%s: a refusal that says %q", what, parts), func() bool {
+			err = leader.allKnow(level)
+			return err != nil && !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(err.Error(), part) })
+		})
+		if !errors.Is(err, registry.Conflict) {
+			t.Errorf("%s: %v: expected a conflict", what, err)
+		}
+	}
+	eventually(t, "all know the present level", func() bool { return leader.allKnow(state.MaxLevel) == nil })
+	refused("a level to come", state.MaxLevel+1, " runs version ", fmt.Sprintf("levels up to %d:", state.MaxLevel))
+
+	f.seat("n3").halt()
+	refused("n3 is silent", state.MaxLevel, "node n3 has not been heard from lately")
+	leader.heard.forget("n3")
+	refused("n3 was never heard", state.MaxLevel, "node n3 has not been heard from lately")
+	leader.heard.note("n3", heardReport{followRequest: followRequest{Version: "of old"}, at: time.Now().Add(time.Hour)}) // for as long as the test takes
+	refused("n3 is of old", state.MaxLevel, "node n3 runs version of old, which knows levels up to 0:")
 }
