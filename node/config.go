@@ -91,7 +91,8 @@ type Config struct {
 	MinFree uint64
 
 	// LogBytes is how much of the Raft log is kept, in bytes, for nodes that were away: one that was away for
-	// longer gets the whole state instead. Default 256 MiB; at least 256 KiB.
+	// longer gets the whole state instead, and while it does, and for half a minute after, up to eight times as much
+	// is kept. Default 256 MiB; at least 256 KiB.
 	LogBytes int64
 
 	// ScrubEvery is how often the files are rewritten if something was erased since, so that erased bytes

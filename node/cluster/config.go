@@ -64,7 +64,8 @@ type Config struct {
 	FlushInterval time.Duration
 	FlushBytes    int64
 
-	// TrailingBytes bounds the log that is kept behind the durable state for followers that fall behind.
+	// TrailingBytes bounds the log that is kept behind the durable state for followers that fall behind; while one
+	// is sent the state, and shortly after, eight times as much does.
 	TrailingBytes int64
 
 	// MinFree is how many bytes must be free on Dir's file system for anything to be proposed. It leaves room
