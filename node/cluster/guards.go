@@ -22,5 +22,6 @@ type guards struct {
 	noHistory       bool // a leader of another history overrules what is applied
 	noAdmission     bool // a node without data votes at once
 	atOnce          bool // a node without data founds a cluster as soon as its settings allow that
+	noSettle        bool // the log stays as it is when the state was replaced by another node's
 	noSync          bool // the Raft log is not synced to the disk
 }

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"errors"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 
@@ -136,46 +138,57 @@ func TestAStateIsInstalled(t *testing.T) {
 // A deposed leader has a long tail of entries that were never committed. The state that it is sent ends amid that
 // tail, which must go.
 func TestAnInstallationOverATailOfThePast(t *testing.T) {
-	t.Parallel()
-	f := startCluster(t, 3, nil)
-	f.settled()
-	n1 := f.leads("n1")
-	all := f.fill("n1", 5)
-	f.settled()
-	f.net.isolate("n1")
-	tick := state.Batch{Time: n1.now(), Commands: []state.Command{state.TickProposal().Command()}}
-	data, err := tick.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	committed := n1.raft.LastIndex()
-	for range 300 {
-		n1.raft.Apply(data, 0)
-	}
-	eventually(t, "n1 is deposed", func() bool { return n1.inOffice() == nil })
-	tail := n1.raft.LastIndex()
-	other := f.leader("n1")
-	for range 10 { // one entry each
+	twice(t, func(t *testing.T, off bool) {
+		f := startCluster(t, 3, func(_ string, c *Config) { c.guards.noSettle = off })
+		f.settled()
+		n1 := f.leads("n1")
+		all := f.fill("n1", 5)
+		f.settled()
+		f.net.isolate("n1")
+		tick := state.Batch{Time: n1.now(), Commands: []state.Command{state.TickProposal().Command()}}
+		data, err := tick.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		committed := n1.raft.LastIndex()
+		for range 300 {
+			n1.raft.Apply(data, 0)
+		}
+		eventually(t, "n1 is deposed", func() bool { return n1.inOffice() == nil })
+		tail := n1.raft.LastIndex()
+		other := f.leader("n1")
+		for range 10 { // one entry each
+			p, op := create()
+			f.write(other.cfg.Name, op)
+			all = append(all, p)
+		}
+		for _, name := range f.followers(n1) {
+			f.mustHold(name, all...)
+		}
+		f.cutLogs()
+		if last := f.leader("n1").raft.LastIndex(); last >= tail || tail == committed {
+			t.Fatalf("the cluster is at %d, the tail ends at %d: the test shows nothing", last, tail)
+		}
+		f.net.calm()
+		if off {
+			eventually(t, "n1 does not start on what it was sent", func() bool {
+				err := f.seat("n1").err()
+				return err != nil && !errors.Is(err, ErrReplaced)
+			})
+			if err := f.seat("n1").err(); !strings.Contains(err.Error(), "of different histories") {
+				t.Errorf("n1 ended with %v", err)
+			}
+			return
+		}
+		f.mustHold("n1", all...)
+		f.mustAgree()
+		if f.seat("n1").node().place.index == 0 {
+			t.Error("nothing was installed: the test shows nothing")
+		}
 		p, op := create()
-		f.write(other.cfg.Name, op)
-		all = append(all, p)
-	}
-	for _, name := range f.followers(n1) {
-		f.mustHold(name, all...)
-	}
-	f.cutLogs()
-	if last := f.leader("n1").raft.LastIndex(); last >= tail || tail == committed {
-		t.Fatalf("the cluster is at %d, the tail ends at %d: the test shows nothing", last, tail)
-	}
-	f.net.calm()
-	f.mustHold("n1", all...)
-	f.mustAgree()
-	if f.seat("n1").node().place.index == 0 {
-		t.Error("nothing was installed: the test shows nothing")
-	}
-	p, op := create()
-	f.write("n1", op)
-	f.mustHold("n1", p)
+		f.write("n1", op)
+		f.mustHold("n1", p)
+	})
 }
 
 // Two of three nodes are lost for ever.
