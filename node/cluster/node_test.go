@@ -168,9 +168,9 @@ func (p *passport) next(act registry.Act) *registry.Operation {
 	return p.sign(c)
 }
 
-func (p *passport) sign(c registry.Content) *registry.Operation {
+func (p *passport) sign(c registry.Content, disclosed ...registry.Disclosure) *registry.Operation {
 	c.Iat = time.Now().Unix()
-	op, err := c.Sign(p.key)
+	op, err := c.Sign(p.key, disclosed...)
 	if err != nil {
 		panic(err)
 	}
