@@ -109,22 +109,14 @@ func (t *trial) permitted() error {
 	if !t.netns {
 		return nil
 	}
-	why := ""
-	if os.Geteuid() != 0 {
-		why = "not root"
-	}
-	for _, tool := range []string{"ip", "nsenter", "mount", "mkfs.ext4"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			why = err.Error()
-		}
-	}
+	err := fleet.Possible()
 	switch {
-	case why == "":
+	case err == nil:
 		return nil
 	case os.Getenv("CI") == "true":
-		return fmt.Errorf("-netns: %s: partitions and full, slow and failing disks cannot be tested, and CI requires them", why)
+		return fmt.Errorf("-netns: partitions and full, slow and failing disks cannot be tested, and CI requires them: %w", err)
 	}
-	fmt.Fprintf(t.err, "chaos: *** -netns: %s ***\nchaos: *** partitions, one-way loss, full and slow disks and power cuts are NOT tested ***\n", why)
+	fmt.Fprintf(t.err, "chaos: *** -netns: %v ***\nchaos: *** partitions, one-way loss, full and slow disks and power cuts are NOT tested ***\n", err)
 	t.netns = false
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // MinFree is what the nodes are told to keep free, in bytes.
 const MinFree = 16 << 20
 
-// diskSize is of a file system. The file that holds it takes only what is written.
+// diskSize is of a node's file system. The file that holds it takes only what is written.
 const diskSize = 4 << 30
 
 // disk is an ext4 file system in a file.
@@ -33,13 +33,14 @@ const (
 	noLogFlush   = 2 // nothing that is not on the disk gets there any more
 )
 
-func newDisk(mount, image string) (*disk, error) {
+// newDisk makes one of so many bytes.
+func newDisk(mount, image string, size int64) (*disk, error) {
 	d := &disk{mount: mount, image: image}
 	f, err := os.Create(image)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.Truncate(diskSize), f.Close()); err != nil {
+	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
 		return nil, err
 	}
 	if _, err := run("mkfs.ext4", "-q", "-m", "0", image); err != nil {

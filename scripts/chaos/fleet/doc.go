@@ -5,7 +5,8 @@
 // Three founding members and a read replica are laid out by dcann cluster init and started by dcann serve,
 // as an operator would. A node that ends by itself is started again, as systemd would.
 //
-// Two things need root, and are told apart by Config so that nobody takes a run without them for one with:
+// Two things need root, and not root in any container (Possible). They are told apart by Config so that nobody takes a
+// run without them for one with:
 //
 //   - Wires: every node is in a network namespace of its own (wires.go), all on one bridge. A cable is cut in
 //     one direction by giving the sender a wrong Ethernet address for the receiver: what it sends is lost

@@ -8,30 +8,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// possible is Possible, asked once for all tests.
+var possible = sync.OnceValue(Possible)
+
 // asRoot skips where the real thing cannot be had, loudly, and never where CI is set.
 func asRoot(t *testing.T) {
 	t.Helper()
-	why := ""
-	if os.Geteuid() != 0 {
-		why = "not root"
-	}
-	for _, tool := range []string{"ip", "nsenter", "mount", "mkfs.ext4"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			why = err.Error()
-		}
-	}
-	switch {
-	case why == "":
+	switch err := possible(); {
+	case err == nil:
 	case os.Getenv("CI") == "true":
-		t.Fatal(why)
+		t.Fatal(err)
 	default:
-		t.Skipf("%s: that cables and disks fail as they should is NOT tested", why)
+		t.Skipf("that cables and disks fail as they should is NOT tested: %v", err)
 	}
 }
 
@@ -144,7 +139,7 @@ func testDisk(t *testing.T) *disk {
 	if err := os.Mkdir(mount, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDisk(mount, filepath.Join(dir, "i"))
+	d, err := newDisk(mount, filepath.Join(dir, "i"), diskSize)
 	if err != nil {
 		t.Fatal(err)
 	}

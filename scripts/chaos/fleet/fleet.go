@@ -80,7 +80,7 @@ func New(ctx context.Context, c Config) (f *Fleet, err error) {
 			return f, err
 		}
 		if c.Disks {
-			if n.disk, err = newDisk(n.dir, f.path(n.Name+".img")); err != nil {
+			if n.disk, err = newDisk(n.dir, f.path(n.Name+".img"), diskSize); err != nil {
 				return f, err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -124,14 +125,20 @@ func (n *namespaces) mend(from, to int) error {
 	return err
 }
 
+// close takes away what was made, which after a failure is not all.
 func (n *namespaces) close() error {
 	var errs []error
 	for i := range n.nodes {
-		_, err := run("ip", "netns", "del", n.name(i))
+		if _, err := os.Stat("/run/netns/" + n.name(i)); err == nil {
+			_, err := run("ip", "netns", "del", n.name(i))
+			errs = append(errs, err)
+		}
+	}
+	if _, err := net.InterfaceByName(n.bridge()); err == nil {
+		_, err := run("ip", "link", "del", n.bridge())
 		errs = append(errs, err)
 	}
-	_, err := run("ip", "link", "del", n.bridge())
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errs...)
 }
 
 // run runs a program of the system and returns what it printed.
