@@ -40,6 +40,19 @@ func procedureBackup(t *testing.T) {
 	g.end()
 	d.awaitHealthy("E/n1", 3)
 	d.holds(before, "7411", "7412", "7413")
+
+	// The log of a restored registry does not reach back: who is wiped is sent the whole state.
+	d.stop("E/n3/node.yaml")
+	d.typed("rm -rf E/n3/data")
+	d.start("E/n3/node.yaml")
+	d.awaitHealthy("E/n1", 3)
+	d.holds(before, "7413")
+	if d.counted("dcann_raft_states_sent_total", "7411", "7412") == 0 {
+		t.Error("no node counted the state that it sent")
+	}
+	if d.counted("dcann_raft_states_installed_total", "7413") == 0 {
+		t.Error("n3 did not count the state that it took")
+	}
 }
 
 // damaged expects archives that are cut off, longer, or altered anywhere to be refused, and nothing to be left.

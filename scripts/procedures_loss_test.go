@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +26,9 @@ func procedureMinority(t *testing.T) {
 	g := d.open("Losing a minority")
 	d.kill("n3")
 	w.more(5)
+	if d.counted("dcann_forward_errors_total", "7401", "7402") == 0 {
+		t.Error("a write was on its way to n3 or was sent there before another led, and no node counted a forward that failed")
+	}
 	g.run("dcann cluster status")
 	d.await("the leader misses n3", func() bool { return d.metric(leads(d), `dcann_member_healthy{member="n3"}`, "0") == nil })
 	g.run("systemctl start")
@@ -42,23 +46,47 @@ func leads(d *desk) string {
 
 // metric returns nil if a node tells this value of a metric.
 func (d *desk) metric(address, name, value string) error {
+	told, err := d.told(address, name)
+	if err == nil && told != value {
+		err = notYet(name + " " + told)
+	}
+	return err
+}
+
+// told is the value of a metric, as a node tells it.
+func (d *desk) told(address, name string) (string, error) {
 	res, err := http.Get(d.url(address) + "/metrics")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for line := range strings.SplitSeq(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok && rest == value {
-			return nil
-		} else if ok {
-			return notYet(line)
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return value, nil
 		}
 	}
-	return notYet(name + " is not told")
+	return "", notYet(name + " is not told")
+}
+
+// counted is the sum of a counter over nodes.
+func (d *desk) counted(name string, addresses ...string) (sum float64) {
+	d.t.Helper()
+	for _, a := range addresses {
+		told, err := d.told(a, name)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		n, err := strconv.ParseFloat(told, 64)
+		if err != nil {
+			d.t.Fatalf("%s of %s: %v", name, a, err)
+		}
+		sum += n
+	}
+	return sum
 }
 
 type notYet string

@@ -33,7 +33,12 @@ func procedureFounding(t *testing.T) {
 		t.Errorf("the nodes are not equal:\n%s", out)
 	}
 	g.end()
-	d.holds(nil, "7401", "7402", "7403")
+	for _, address := range []string{"7401", "7402", "7403"} {
+		d.await("who does not lead counts what it forwards", func() bool {
+			d.holds(nil, address)
+			return d.counted("dcann_raft_leader", address) == 1 || d.counted("dcann_forwards_total", address) > 0
+		})
+	}
 }
 
 func procedureReplica(t *testing.T) {
