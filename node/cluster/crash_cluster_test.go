@@ -19,9 +19,9 @@ import (
 	court "github.com/dcann/dcann/scripts/chaos/check"
 )
 
-// go test ./node/cluster -run CrashCluster -crashes 5000 is the long run; -seed repeats the faults of one.
+// go test ./node/cluster -run CrashCluster -crashes 20000 is a long run; -seed repeats the faults of one.
 var (
-	wantedCrashes = flag.Uint64("crashes", 300, "how many power failures TestCrashCluster lets happen")
+	wantedCrashes = flag.Uint64("crashes", 2000, "how many power failures TestCrashCluster lets happen")
 	wantedSeed    = flag.Uint64("seed", 0, "which faults TestCrashCluster chooses; 0: others each time")
 )
 
