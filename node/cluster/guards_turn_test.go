@@ -28,7 +28,7 @@ func TestANewerTermWaitsForItsTurn(t *testing.T) {
 		answered := make(chan raft.AppendEntriesResponse, 1)
 		go func() {
 			var a raft.AppendEntriesResponse
-			if err := n2.trans.trans.AppendEntries("n1", raft.ServerAddress(addressOf("n1")), &raft.AppendEntriesRequest{RPCHeader: self, Term: term + 1, Leader: []byte(addressOf("n2"))}, &a); err != nil {
+			if err := n2.trans.trans.AppendEntries("n1", raft.ServerAddress(addressOf("n1")), &raft.AppendEntriesRequest{RPCHeader: self, Term: term + 1}, &a); err != nil {
 				t.Error(err)
 			}
 			answered <- a
