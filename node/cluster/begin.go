@@ -53,18 +53,13 @@ func (c *Cluster) begin(ctx context.Context, stable *stableStore) error {
 		return c.awaitRestored(ctx)
 	}
 	said := ""
-	var founded time.Time // since when it could be
+	var silence silence
 	for {
 		if c.cfg.guards.noAdmission && c.founding() && c.reachAll(ctx) {
 			return nil
 		}
 		what, found, err := c.lookAround(ctx)
-		if !found {
-			founded = time.Time{}
-		} else if founded.IsZero() {
-			founded = time.Now()
-		}
-		if found && time.Since(founded) < c.foundingWait() && !c.cfg.guards.atOnce {
+		if lasted := silence.noted(found, time.Now()); found && lasted < c.foundingWait() && !c.cfg.guards.atOnce {
 			what, found = "those that may count on this node, to say so: else it founds a cluster in a moment", false
 		}
 		switch {

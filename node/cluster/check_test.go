@@ -11,16 +11,22 @@ import (
 	"github.com/dcann/dcann/registry/state"
 )
 
+// oneStopped is a cluster in which all agree, and of which one that follows was stopped, to be tampered with.
+func oneStopped(t *testing.T) (f *fleet, leader *node, stopped *seat) {
+	t.Helper()
+	f = startCluster(t, 3, nil)
+	f.fill("n1", 10)
+	f.mustAgree()
+	leader = f.settled()
+	stopped = f.seat(f.followers(leader)[0])
+	stopped.halt()
+	return f, leader, stopped
+}
+
 // A state that is not that of the others is found.
 func TestCheckFindsWhoDiffers(t *testing.T) {
 	t.Parallel()
-	f := startCluster(t, 3, nil)
-	f.fill("n1", 10)
-	f.mustAgree()
-	leader := f.settled()
-	name := f.followers(leader)[0]
-	s := f.seat(name)
-	s.halt()
+	f, leader, s := oneStopped(t)
 	place, err := s.place(s.dir, s.fs)
 	if err != nil {
 		t.Fatal(err)
@@ -53,8 +59,8 @@ func TestCheckFindsWhoDiffers(t *testing.T) {
 		t.Fatalf("%+v, %v: expected three nodes of which one differs", report, err)
 	}
 	for _, n := range report.Nodes {
-		if (n.Problem != "") != (n.Name == name) || n.Hash == "" {
-			t.Errorf("%+v: expected a problem of %s only", n, name)
+		if (n.Problem != "") != (n.Name == s.name) || n.Hash == "" {
+			t.Errorf("%+v: expected a problem of %s only", n, s.name)
 		}
 	}
 }
@@ -81,13 +87,7 @@ func TestCheckWaitsForTheNextLeader(t *testing.T) {
 // A row that is not what was written there does not show in the hash of the state. A full check reads it.
 func TestAFullCheckFindsDamage(t *testing.T) {
 	t.Parallel()
-	f := startCluster(t, 3, nil)
-	f.fill("n1", 10)
-	f.mustAgree()
-	leader := f.settled()
-	name := f.followers(leader)[0]
-	s := f.seat(name)
-	s.halt()
+	f, leader, s := oneStopped(t)
 	s.damage()
 	s.start()
 	f.settled()
@@ -99,8 +99,8 @@ func TestAFullCheckFindsDamage(t *testing.T) {
 		t.Fatalf("%+v, %v: expected three nodes of which one is damaged", report, err)
 	}
 	for _, n := range report.Nodes {
-		if (n.Problem != "") != (n.Name == name) || strings.Contains(n.Problem, "differs") || n.Hash != report.Nodes[0].Hash {
-			t.Errorf("%+v: expected that only the rows of %s are not what its hash says", n, name)
+		if (n.Problem != "") != (n.Name == s.name) || strings.Contains(n.Problem, "differs") || n.Hash != report.Nodes[0].Hash {
+			t.Errorf("%+v: expected that only the rows of %s are not what its hash says", n, s.name)
 		}
 	}
 }

@@ -3,8 +3,6 @@ package cluster
 import (
 	"bytes"
 	"context"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,19 +15,7 @@ import (
 func TestEveryKindOfWriteIsForwarded(t *testing.T) {
 	t.Parallel()
 	network := newNet()
-	var mu sync.Mutex
-	var sent []submitRequest
-	network.onCall = func(_, to, method string, request []byte) error {
-		if method != MethodSubmit {
-			return nil
-		}
-		var r submitRequest
-		err := decode(request, &r)
-		mu.Lock()
-		sent = append(sent, r)
-		mu.Unlock()
-		return err
-	}
+	forwarded := network.submitted()
 	f := startClusterOn(t, 3, network, inMemory, patient)
 	leader := f.settled()
 	follower := f.seat(f.followers(leader)[0]).node()
@@ -59,16 +45,12 @@ func TestEveryKindOfWriteIsForwarded(t *testing.T) {
 		{"a strand", state.OperationCommand, op.Bytes(), func(ctx context.Context, n *node) (state.Result, error) { return n.SubmitOperation(ctx, op) }},
 		{"its acceptance", state.AcceptanceCommand, []byte(acceptance.Message().Compact()), func(ctx context.Context, n *node) (state.Result, error) { return n.SubmitAcceptance(ctx, acceptance) }},
 	} {
-		mu.Lock()
-		sent = nil
-		mu.Unlock()
+		forwarded()
 		first, err := tt.submit(inTime(t), follower)
 		if err != nil || first.Known {
 			t.Fatalf("%s: %+v, %v: expected that it is written", tt.what, first, err)
 		}
-		mu.Lock()
-		got := slices.Clone(sent)
-		mu.Unlock()
+		got := forwarded()
 		if len(got) != 1 || got[0].Kind != tt.kind || !bytes.Equal(got[0].Bytes, tt.bytes) {
 			t.Errorf("%s: sent on as %+v: expected %s, once and as it came", tt.what, got, tt.bytes)
 		}

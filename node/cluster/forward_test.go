@@ -14,33 +14,41 @@ import (
 	"github.com/dcann/dcann/registry"
 )
 
+// submitted remembers the writes that are sent from node to node. What it returns gives those since it was called last.
+func (n *memNet) submitted() (since func() []submitRequest) {
+	var mu sync.Mutex
+	var sent []submitRequest
+	n.onCall = func(_, _, method string, request []byte) error {
+		if method != MethodSubmit {
+			return nil
+		}
+		var r submitRequest
+		err := decode(request, &r)
+		mu.Lock()
+		defer mu.Unlock()
+		sent = append(sent, r)
+		return err
+	}
+	return func() (got []submitRequest) {
+		mu.Lock()
+		defer mu.Unlock()
+		got, sent = sent, nil
+		return got
+	}
+}
+
 // A write on any node arrives at the leader once, with the bytes that the client sent, and with its deadline.
 func TestAWriteIsForwardedOnceAsItCame(t *testing.T) {
 	t.Parallel()
 	network := newNet()
-	var mu sync.Mutex
-	var sent []submitRequest
-	network.onCall = func(_, _, method string, request []byte) error {
-		if method == MethodSubmit {
-			var r submitRequest
-			if err := decode(request, &r); err != nil {
-				return err
-			}
-			mu.Lock()
-			sent = append(sent, r)
-			mu.Unlock()
-		}
-		return nil
-	}
+	forwarded := network.submitted()
 	f := startClusterOn(t, 3, network, inMemory, nil)
 	leader := f.settled()
 	follower := f.seat(f.followers(leader)[0]).node()
 	p, op := create()
 	ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 	defer cancel()
-	mu.Lock()
-	sent = nil
-	mu.Unlock()
+	forwarded()
 	first, err := follower.SubmitOperation(ctx, op)
 	if err != nil || first.ID != p.id || first.Known {
 		t.Fatalf("%+v, %v", first, err)
@@ -49,9 +57,7 @@ func TestAWriteIsForwardedOnceAsItCame(t *testing.T) {
 	if err != nil || !again.Known || again.Position != first.Position || again.Index != first.Index {
 		t.Errorf("the same again: %+v, %v: expected the first result, %+v", again, err, first)
 	}
-	mu.Lock()
-	got := sent
-	mu.Unlock()
+	got := forwarded()
 	if len(got) != 2 {
 		t.Fatalf("two writes were sent on %d times", len(got))
 	}

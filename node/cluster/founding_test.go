@@ -155,6 +155,22 @@ func TestAFounderThatIsCountedOnTellsTheOthers(t *testing.T) {
 	f.mustHold("n1", held...)
 }
 
+// A founder that was missing meanwhile may have been knocked at, and have lost its data since: what was before does not
+// count.
+func TestTheWaitBeforeAFoundingBeginsAnew(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	var s silence
+	for i, tt := range []struct {
+		could  bool
+		lasted time.Duration // in seconds, one more at each step
+	}{{false, 0}, {true, 0}, {true, 1}, {true, 2}, {false, 0}, {false, 0}, {true, 0}, {true, 1}} {
+		if got := s.noted(tt.could, began.Add(time.Duration(i)*time.Second)); got != tt.lasted*time.Second {
+			t.Errorf("after %d s: %v, expected %d s", i, got, tt.lasted)
+		}
+	}
+}
+
 // Should two registries be begun by the same node all the same, no entry of one is taken for one of the other.
 func TestNoTwoFoundingsShareATerm(t *testing.T) {
 	t.Parallel()

@@ -84,5 +84,21 @@ func (c *Cluster) foundingWait() time.Duration {
 	return max(5*c.cfg.HeartbeatTimeout, 5*DefaultHeartbeatTimeout)
 }
 
+// silence is how long a cluster could have been founded with nobody knocking.
+type silence struct{ since time.Time }
+
+// noted is told whether it could be founded now, and returns for how long that has held: it begins anew when a founding
+// member was missing meanwhile, at which others may have knocked.
+func (s *silence) noted(could bool, now time.Time) time.Duration {
+	switch {
+	case !could:
+		s.since = time.Time{}
+		return 0
+	case s.since.IsZero():
+		s.since = now
+	}
+	return now.Sub(s.since)
+}
+
 // lookedAt are whom a node without data asks: those whom its settings name, and who has knocked.
 func (c *Cluster) lookedAt() []Peer { return slices.Concat(c.cfg.Nodes, c.told.all()) }
